@@ -1,0 +1,1 @@
+"""Narrowboat runs heavy media jobs in a fixed amount of memory."""

@@ -1,0 +1,1 @@
+"""The command line: translates to the runner, decides nothing."""

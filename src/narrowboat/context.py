@@ -1,0 +1,82 @@
+"""What a running step may ask and say: its scratch folder, its cores, its progress.
+
+Covers: the functions that a step calls in a worker. Outside a worker (a test, a notebook) they work
+too: scratch is a temporary folder, one core, and progress goes nowhere.
+Does not cover: the wire (``workers/child.py`` puts itself behind these functions).
+"""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+
+class Context:
+    """The attempt that this process is working on. ``workers/`` sets its own; see the module's functions."""
+
+    def __init__(
+        self,
+        scratch: Path | None = None,
+        send_progress: Callable[[dict[str, Any]], None] | None = None,
+        send_log: Callable[[str], None] | None = None,
+    ) -> None:
+        self._scratch = scratch
+        self._send_progress = send_progress
+        self._send_log = send_log
+        self.cores = 1
+        self.most_cores = 1
+        self.stopping = False
+
+    def scratch(self) -> Path:
+        if self._scratch is None:
+            self._scratch = Path(tempfile.mkdtemp(prefix="narrowboat-step-"))
+        return self._scratch
+
+    def progress(self, fraction: float, stage: str | None, facts: dict[str, Any]) -> None:
+        if self._send_progress is not None:
+            self._send_progress({"fraction": fraction, "stage": stage, **facts})
+
+    def log(self, message: str) -> None:
+        if self._send_log is not None:
+            self._send_log(message)
+
+
+current = Context()
+
+
+def enter(context: Context) -> None:
+    """Make ``context`` the one that the functions below speak for. For ``workers/`` and tests."""
+    global current  # noqa: PLW0603 -- one attempt at a time in a worker process
+    current = context
+
+
+def scratch() -> Path:
+    """The job's folder for files that go when the job ends. Kept across attempts of the job."""
+    return current.scratch()
+
+
+def progress(fraction: float, stage: str | None = None, **facts: Any) -> None:
+    """Say how far the step is: ``fraction`` from 0 to 1, a word for the stage, and JSON facts to show."""
+    current.progress(fraction, stage, facts)
+
+
+def log(message: str) -> None:
+    """A line for the job's history, shown by ``narrowboat show``."""
+    current.log(message)
+
+
+def cores() -> int:
+    """How many cores the step may keep busy now. It changes between items, up to :func:`most_cores`."""
+    return current.cores
+
+
+def most_cores() -> int:
+    """The largest value that :func:`cores` will take in this attempt."""
+    return current.most_cores
+
+
+def stopping() -> bool:
+    """True when the step has been asked to stop; a generator is also stopped after its next item."""
+    return current.stopping

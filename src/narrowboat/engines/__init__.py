@@ -1,0 +1,1 @@
+"""Models behind one small interface per kind, and the catalogue of them."""

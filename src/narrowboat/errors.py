@@ -1,0 +1,186 @@
+"""The error tree, and the one table from an error to an exit code and an HTTP status.
+
+Covers: what went wrong, as a message for a person, facts for a machine, and a hint on what to do next.
+Does not cover: deciding what to do about it (``runner/``) or printing it (``cli/``).
+
+Every error that may reach a user is a :class:`NarrowboatError`. Errors cross process borders and live in the
+journal as the JSON of :meth:`NarrowboatError.to_json`; :func:`from_json` makes the same class again.
+"""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+
+class NarrowboatError(Exception):
+    """Base of all errors.
+
+    Args:
+        message: one sentence with the numbers in it; no trailing full stop needed, no traceback.
+        hint: what the user can do next; optional.
+        facts: JSON values that a program may want (sizes in bytes, times in seconds).
+    """
+
+    code: ClassVar[str] = "error"
+    retryable: ClassVar[bool] = False  # worth another try without anything being changed
+
+    def __init__(self, message: str, *, hint: str | None = None, **facts: Any) -> None:
+        super().__init__(message)
+        self.message = message
+        self.hint = hint
+        self.facts = facts
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self.hint})" if self.hint else self.message
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return from_json, (self.to_json(),)
+
+    def to_json(self) -> dict[str, Any]:
+        """The error as JSON: ``code``, ``message``, ``hint``, ``facts``."""
+        return {"code": self.code, "message": self.message, "hint": self.hint, "facts": self.facts}
+
+
+class UsageError(NarrowboatError):
+    """The caller asked for something that makes no sense: a bad option, size, model name or folder."""
+
+    code = "usage"
+
+
+class CannotFit(NarrowboatError):
+    """A declared demand is larger than the whole budget. Facts: ``demand_bytes``, ``budget_bytes``."""
+
+    code = "cannot_fit"
+
+
+class HomeHeld(NarrowboatError):
+    """Another supervisor holds the home. Facts: ``home``, ``pid``."""
+
+    code = "home_held"
+
+
+class NotFound(NarrowboatError):
+    """No such job."""
+
+    code = "not_found"
+
+
+class SourceError(NarrowboatError):
+    """The source can't be worked on, and another try would not help: missing, empty, not media, 404."""
+
+    code = "source"
+
+
+class FetchError(NarrowboatError):
+    """A source could not be fetched this time: refused, cut, stalled, 5xx."""
+
+    code = "fetch"
+    retryable = True
+
+
+class TooLarge(NarrowboatError):
+    """A source is larger than ``--max-download``. Facts: ``limit_bytes``."""
+
+    code = "too_large"
+
+
+class DiskFull(NarrowboatError):
+    """No space left where scratch, outputs or packs go. Facts: ``path``, ``free_bytes``."""
+
+    code = "disk_full"
+
+
+class OutputError(NarrowboatError):
+    """An output can't be written. Facts: ``path``."""
+
+    code = "output"
+
+
+class PackError(NarrowboatError):
+    """A model or sample pack can't be had, or is not what its checksum says."""
+
+    code = "pack"
+
+
+class StepFailed(NarrowboatError):
+    """A step's own code raised. Facts: ``step``, ``type``, ``traceback`` (its end)."""
+
+    code = "step_failed"
+
+
+class Overrun(NarrowboatError):
+    """A step used more than its reservation. Facts: ``reserved_bytes``, ``peak_bytes``, ``budget_bytes``."""
+
+    code = "overrun"
+    retryable = True
+
+
+class WorkerDied(NarrowboatError):
+    """A worker ended without a result. Facts: ``exit_code`` or ``signal``, ``stderr`` (its end)."""
+
+    code = "worker_died"
+    retryable = True
+
+
+class LeaseLost(NarrowboatError):
+    """A write came with an old fencing token: somebody else owns the job now."""
+
+    code = "lease_lost"
+
+
+class Cancelled(NarrowboatError):
+    """The job was cancelled."""
+
+    code = "cancelled"
+
+
+class Interrupted(NarrowboatError):
+    """The run was interrupted; committed work is kept."""
+
+    code = "interrupted"
+    retryable = True
+
+
+class JournalError(NarrowboatError):
+    """The journal can't be read or written: corrupt, or of a newer version."""
+
+    code = "journal"
+
+
+#: code -> (exit code of the command line, HTTP status of the service). Total over the tree; tested.
+STATUS: dict[str, tuple[int, int]] = {
+    "error": (1, 500),
+    "usage": (2, 400),
+    "cannot_fit": (3, 422),
+    "home_held": (2, 409),
+    "not_found": (2, 404),
+    "source": (1, 422),
+    "fetch": (1, 502),
+    "too_large": (1, 413),
+    "disk_full": (1, 507),
+    "output": (1, 500),
+    "pack": (1, 502),
+    "step_failed": (1, 500),
+    "overrun": (1, 500),
+    "worker_died": (1, 500),
+    "lease_lost": (1, 409),
+    "cancelled": (1, 409),
+    "interrupted": (130, 503),
+    "journal": (1, 500),
+}
+
+
+def all_errors(root: type[NarrowboatError] = NarrowboatError) -> list[type[NarrowboatError]]:
+    """Every class of the tree, ``root`` first."""
+    return [root, *(found for sub in root.__subclasses__() for found in all_errors(sub))]
+
+
+def from_json(data: dict[str, Any]) -> NarrowboatError:
+    """The error that :meth:`NarrowboatError.to_json` described; an unknown code gives the base class."""
+    kind = next((cls for cls in all_errors() if cls.code == data.get("code")), NarrowboatError)
+    return kind(data["message"], hint=data.get("hint"), **(data.get("facts") or {}))
+
+
+def exit_code(error: BaseException) -> int:
+    """The exit code of the command line for ``error``."""
+    return STATUS[error.code][0] if isinstance(error, NarrowboatError) else 1

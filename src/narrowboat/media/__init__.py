@@ -1,0 +1,1 @@
+"""Constant-memory readers and writers of media."""

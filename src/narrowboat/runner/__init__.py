@@ -1,0 +1,1 @@
+"""Putting jobs through it: schedule, resume, retry, cancel, watch."""

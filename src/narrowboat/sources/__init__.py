@@ -1,0 +1,1 @@
+"""Finding and fetching what to work on."""

@@ -1,0 +1,44 @@
+"""Frozen values that cross the borders between packages.
+
+Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), and the JSON types.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeAlias
+
+Json: TypeAlias = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]
+Facts: TypeAlias = Mapping[str, Json]  # what the probe found out about a source
+
+
+@dataclass(frozen=True, slots=True)
+class Demand:
+    """What one attempt of a step asks for.
+
+    Attributes:
+        bytes: memory that can't be reclaimed (anonymous + shared + tmpfs), with one core.
+        cores: cores that it keeps busy; 0 for one that waits on others (a remote call, a download).
+        most_cores: how many it can use when they are free. It is asked to give those beyond ``cores``
+            back when somebody waits for them.
+        bytes_per_core: memory that each core beyond ``cores`` adds.
+    """
+
+    bytes: int
+    cores: int = 1
+    most_cores: int = 1
+    bytes_per_core: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One result of a step, in order.
+
+    Attributes:
+        value: small JSON. Bulk goes to a part file in scratch, which the value names.
+        cursor: JSON from which the step goes on after this item when it is started again.
+    """
+
+    value: Json
+    cursor: Json
