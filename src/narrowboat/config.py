@@ -29,7 +29,7 @@ def default_home() -> Path:
 
 
 def default_cache() -> Path:
-    """Where packs are kept: ``NARROWBOAT_CACHE``, else ``narrowboat`` in ``$XDG_CACHE_HOME`` or ``~/.cache``."""
+    """Where packs are kept: ``NARROWBOAT_CACHE``, else or ``narrowboat`` in the XDG cache folder."""
     own = setting("cache")
     if own is not None:
         return Path(own)
