@@ -1,0 +1,142 @@
+"""Where speech is, and where to cut it: blocks of sound to stretches that fit the model.
+
+Covers: voice detection, and cutting in pauses so that each stretch holds at most 28 s of sound.
+Does not cover: what is said (``speech/whisper.py``).
+
+The detector starts anew at each cut, and a cut depends on the samples since the one before it, not on how they
+came in blocks: so cutting from any cut on gives the same stretches as cutting from the start.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from earshot import Detector
+
+from narrowboat.engines.speech.mel import RATE
+
+Samples = npt.NDArray[np.int16]
+
+FRAME = 256  # samples that the detector takes at a time
+
+
+def _frames(seconds: float) -> int:
+    return round(seconds * RATE / FRAME)
+
+
+SPEECH = 0.5  # the detector's probability from which on a frame counts as speech
+ONSET = 3  # speech frames in a row that start a stretch; fewer are a click
+LEAD = _frames(0.32)  # sound kept before the first speech, and after the last
+SHORTEST = _frames(18.0)  # from here on a stretch is cut in the next pause
+LONGEST = _frames(28.0)  # here it is cut in the quietest place after SHORTEST
+PAUSE = _frames(0.3)
+PAUSE_BELOW = 0.4
+ENOUGH_SILENCE = _frames(3.0)  # after speech, ends the stretch
+MOST_SILENCE = _frames(60.0)  # without speech, is a stretch of its own: progress and cursor move on
+_QUIET = 8  # frames on either side over which quietness is averaged
+
+
+@dataclass(frozen=True, slots=True)
+class Stretch:
+    """Sound between two cuts.
+
+    Attributes:
+        start: sample of the whole file at which it begins.
+        end: sample at which the next one begins.
+        sound_start: sample at which ``sound`` begins.
+        sound: what to recognise, int16 mono 16 kHz, at most 28 s; empty when nobody speaks.
+        pauses: (start, end) samples within ``sound`` where nobody speaks.
+    """
+
+    start: int
+    end: int
+    sound_start: int
+    sound: Samples
+
+
+def stretches(blocks: Iterable[Samples], start: int) -> Iterator[Stretch]:
+    """Cut ``blocks`` (int16, mono, 16 kHz), the first of which begins at sample ``start``."""
+    cutter = _Cutter(start)
+    for block in blocks:
+        yield from cutter.add(block)
+    last = cutter.finish()
+    if last is not None:
+        yield last
+
+
+class _Cutter:
+    """Sound since the last cut, and how likely each frame of it is speech. Leading silence is dropped early."""
+
+    def __init__(self, start: int) -> None:
+        self._sound = np.zeros(0, np.int16)
+        self._restart(start)
+
+    def _restart(self, start: int) -> None:
+        self._start = start
+        self._detector = Detector()
+        self._dropped = 0  # frames of leading silence that are no longer held
+        self._speech: list[float] = []  # of the frames held
+        self._onset: int | None = None  # first frame of speech, among those held
+
+    def add(self, block: Samples) -> Iterator[Stretch]:
+        self._sound = np.concatenate([self._sound, block])
+        while (len(self._speech) + 1) * FRAME <= len(self._sound):
+            at = len(self._speech) * FRAME
+            self._speech.append(self._detector.predict_i16(self._sound[at : at + FRAME]))
+            cut = self._cut()
+            if cut is not None:
+                yield self._take(cut * FRAME)
+
+    def finish(self) -> Stretch | None:
+        """What is left at the end of the sound."""
+        if not len(self._sound) and not self._dropped:
+            return None
+        return self._take(len(self._sound))
+
+    def _cut(self) -> int | None:
+        """How many of the frames held make a stretch, if it is to be cut now."""
+        held = self._speech
+        if self._onset is None:
+            if len(held) >= ONSET and min(held[-ONSET:]) > SPEECH:
+                self._onset = max(0, len(held) - ONSET - LEAD)
+            elif self._dropped + len(held) >= MOST_SILENCE:
+                return len(held)
+            elif len(held) > LEAD + ONSET:
+                self._drop(1)
+            return None
+        length = len(held) - self._onset
+        if length >= SHORTEST and max(held[-PAUSE:]) < PAUSE_BELOW:
+            return len(held) - PAUSE // 2
+        if length >= LONGEST:
+            return self._quietest(self._onset + SHORTEST)
+        if length >= ENOUGH_SILENCE + LEAD and max(held[-ENOUGH_SILENCE:]) < SPEECH:
+            return len(held) - LEAD
+        return None
+
+    def _quietest(self, first: int) -> int:
+        width = 2 * _QUIET + 1
+        means = np.convolve(self._speech[first - _QUIET :], np.ones(width), "valid")
+        return first + int(np.argmin(means))
+
+    def _drop(self, frames: int) -> None:
+        self._dropped += frames
+        del self._speech[:frames]
+        self._sound = self._sound[frames * FRAME :]
+
+    def _take(self, samples: int) -> Stretch:
+        held = np.asarray(self._speech[: samples // FRAME])
+        spoken = np.flatnonzero(held > SPEECH)
+        sound_start = self._start + self._dropped * FRAME
+        end = sound_start + samples
+        sound = np.zeros(0, np.int16)
+        if self._onset is not None and len(spoken):
+            first = max(0, int(spoken[0]) - LEAD) * FRAME
+            sound = self._sound[first : min(samples, (int(spoken[-1]) + 1 + LEAD) * FRAME)].copy()
+            sound_start += first
+        stretch = Stretch(self._start, end, sound_start, sound)
+        self._sound = self._sound[samples:].copy()
+        self._restart(end)
+        return stretch
