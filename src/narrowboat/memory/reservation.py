@@ -1,0 +1,118 @@
+"""A reservation: bytes and cores that one attempt holds, freed by scope.
+
+Covers: the object that is held, and the ``with`` / ``async with`` that waits for one.
+Does not cover: who gets one and when (``budget``, ``admission``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import Future
+from types import TracebackType
+from typing import TYPE_CHECKING
+
+from narrowboat.values import Demand
+
+if TYPE_CHECKING:
+    from narrowboat.memory.budget import Budget
+
+
+class Reservation:
+    """What one attempt holds of the budget. Give it back with :meth:`release`, or use it as a context manager.
+
+    Attributes:
+        bytes: how much; changed by :meth:`resize` and when a core is lent.
+        cores: how many it holds now.
+        cores_allowed: how many it may keep busy; less than ``cores`` while lent ones are being given back.
+        demand: what was asked for.
+        on_cores: called with ``cores_allowed`` when it changes, in the thread that changed it.
+    """
+
+    def __init__(
+        self, size: int, cores: int, *, demand: Demand, label: str, budget: Budget, in_process: bool
+    ) -> None:
+        self.bytes = size
+        self.cores = cores
+        self.cores_allowed = cores
+        self.most_held = cores
+        self.demand = demand
+        self.label = label
+        self.in_process = in_process
+        self.on_cores: Callable[[int], None] = lambda _: None
+        self._budget = budget
+
+    def set_cores(self, cores: int) -> None:
+        """Hold ``cores`` and allow their use. For the budget."""
+        self.cores = self.cores_allowed = cores
+        self.most_held = max(self.most_held, cores)
+        self.on_cores(cores)
+
+    def ask_back(self, cores: int) -> None:
+        """Allow only ``cores`` from now on; the holder says when it has stopped. For the budget."""
+        if self.cores_allowed != cores:
+            self.cores_allowed = cores
+            self.on_cores(cores)
+
+    def give_back_cores(self) -> None:
+        """The cores that were asked back are no longer busy."""
+        self._budget.return_cores(self)
+
+    def resize(self, size: int) -> bool:
+        """Hold ``size`` bytes instead; False when that much is not free."""
+        return self._budget.resize(self, size)
+
+    def release(self) -> None:
+        """Give all of it back; a second time does nothing."""
+        self._budget.release(self)
+
+    def __enter__(self) -> Reservation:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.release()
+
+
+class Reserving:
+    """Waits for a reservation on entering, and releases it on leaving; see ``Budget.reserve``."""
+
+    def __init__(self, ask: Callable[[], Future[Reservation]], timeout: float | None) -> None:
+        self._ask = ask
+        self._timeout = timeout
+        self._held: Reservation | None = None
+
+    def __enter__(self) -> Reservation:
+        future = self._ask()
+        try:
+            self._held = future.result(self._timeout)
+        except BaseException:
+            abandon(future)
+            raise
+        return self._held
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        if self._held is not None:
+            self._held.release()
+
+    async def __aenter__(self) -> Reservation:
+        future = self._ask()
+        try:
+            async with asyncio.timeout(self._timeout):
+                self._held = await asyncio.wrap_future(future)
+        except BaseException:
+            abandon(future)
+            raise
+        return self._held
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
+    ) -> None:
+        self.__exit__(kind, error, at)
+
+
+def abandon(future: Future[Reservation]) -> None:
+    """Stop waiting; a reservation that was granted in the meantime is given back."""
+    if not future.cancel() and future.exception() is None:
+        future.result().release()
