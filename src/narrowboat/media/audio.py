@@ -1,0 +1,204 @@
+"""Reading the sound of any audio or video file, in constant memory.
+
+Covers: :func:`blocks` (16 kHz mono samples); the step :func:`probe` is here too, by name. Loads in workers only.
+Does not cover: opening and choosing (``container.py``), whether the file is whole (``probe.py``), voice detection
+(``engines/``).
+
+Time: sample 0 is where the container starts, as for a player, so that captions fit a video whose sound begins
+late. Where the timestamps leave out more than :data:`GAP` seconds (a muted call, lost packets, frames that can't
+be decoded), silence is put in, up to :data:`LONGEST_GAP` seconds a gap and :data:`MOST_SILENCE` in all; a longer
+jump is taken for a broken clock and ignored. Timestamps that run backwards never drop sound.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+import numpy.typing as npt
+
+from narrowboat import context
+from narrowboat.errors import SourceError
+from narrowboat.media.container import (
+    AGAIN,
+    BARE,
+    GAP,
+    audio_stream,
+    declared_duration,
+    has_video,
+    one_thread,
+    opened,
+    truncated,
+    undecodable,
+)
+from narrowboat.media.probe import probe
+
+__all__ = ["BLOCK", "RATE", "blocks", "probe"]
+
+RATE = 16_000  # Hz, of the samples that blocks() gives
+BLOCK = 8_000  # samples: 0.5 s
+LONGEST_GAP = 3_600  # seconds
+MOST_SILENCE = 86_400  # seconds
+#: Of all frames, how many may be damaged before the file is refused: players hide this much.
+MOST_DAMAGED = 0.05
+FEW_DAMAGED = 10  # frames; so many are skipped in a short file as well
+#: Seconds and share by which decoding may end before the length that the container declares.
+SHORTER_BY, SHORTER_SHARE = 2.0, 0.02
+
+Samples = npt.NDArray[np.int16]
+
+
+def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | None = None) -> Iterator[Samples]:
+    """The sound of audio stream ``stream`` as mono int16 samples at 16 kHz, :data:`BLOCK` samples at a time.
+
+    The last block is shorter. ``start_sample`` gives exactly the samples that a run from the start gives from there
+    on: all before is decoded and thrown away (about 600 times as fast as it is spoken), since seeking is not exact
+    in most formats. Messages call the file ``name``, else by its file name.
+
+    Raises:
+        SourceError: nothing, or less than the container declares, could be decoded, or more than
+            :data:`MOST_DAMAGED` of the frames are damaged. Fewer are skipped and logged.
+    """
+    skip, held, size = start_sample, [], 0
+    for samples in _timeline(str(path), stream, name or Path(path).name):
+        if skip >= len(samples):
+            skip -= len(samples)
+            continue
+        held.append(samples[skip:])
+        size += len(samples) - skip
+        skip = 0
+        if size >= BLOCK:
+            joined = np.concatenate(held)
+            whole_blocks = size - size % BLOCK
+            for at in range(0, whole_blocks, BLOCK):
+                yield joined[at : at + BLOCK].copy()
+            held, size = [joined[whole_blocks:]], size - whole_blocks
+    if size:
+        yield np.concatenate(held)
+
+
+def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
+    """Decoded and resampled sound, with silence where the timestamps leave something out."""
+    position = silence = 0  # samples given so far, and those of them that were put in
+    resampler = _Resampler()
+    with opened(path, name) as container:
+        stream = audio_stream(container, name, index)
+        one_thread(stream)
+        begin = _begin(container)
+        declared = _promise(container, stream)
+        for frame in _frames(container, stream, name):
+            if begin is None and frame.time is not None:
+                begin = Fraction(frame.pts) * frame.time_base
+            missing = _missing(frame, begin, position + resampler.pending)
+            if missing and silence + missing <= MOST_SILENCE * RATE:
+                # What the resampler still holds is sound from before the gap.
+                for samples in resampler.flush():
+                    position += len(samples)
+                    yield samples
+                missing = max(0, _missing(frame, begin, position))
+                silence += missing
+                position += missing
+                yield from _silence(missing)
+            for samples in resampler.push(frame):
+                position += len(samples)
+                yield samples
+        for samples in resampler.flush():
+            position += len(samples)
+            yield samples
+    if declared is not None and position / RATE < declared * (1 - SHORTER_SHARE) - SHORTER_BY:
+        raise truncated(name, f"its sound ends at {position / RATE:.1f} s of {declared:.1f} s")
+
+
+def _begin(container: Any) -> Fraction | None:
+    return None if container.start_time is None else Fraction(container.start_time, av.time_base)
+
+
+def _promise(container: Any, stream: Any) -> float | None:
+    """The seconds of sound that must come; None where the container does not say it of this stream."""
+    vague = container.format.name in BARE - {"flac"} or (
+        container.format.name == "matroska,webm" and has_video(container)
+    )
+    return None if vague else declared_duration(container, stream)
+
+
+def _missing(frame: Any, begin: Fraction | None, position: int) -> int:
+    """How many samples lie between ``position`` and where the frame's timestamp puts it; 0 where it is no gap."""
+    if frame.pts is None or begin is None:
+        return 0
+    missing = round((Fraction(frame.pts) * frame.time_base - begin) * RATE) - position
+    return missing if GAP * RATE < missing <= LONGEST_GAP * RATE else 0
+
+
+def _silence(samples: int) -> Iterator[Samples]:
+    while samples > 0:
+        yield np.zeros(min(samples, BLOCK), dtype=np.int16)
+        samples -= BLOCK
+
+
+def _frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
+    """Decoded frames; damaged ones are skipped, and counted."""
+    packets = bad = frames = 0
+    try:
+        for packet in container.demux(stream):
+            packets += 1
+            try:
+                decoded = packet.decode()
+            except av.error.MemoryError:
+                raise MemoryError from None
+            except (av.error.InvalidDataError, av.error.PatchWelcomeError):
+                bad += 1
+                continue
+            frames += len(decoded)
+            yield from decoded
+    except av.error.FFmpegError as error:
+        raise undecodable(name, error) from None
+    if not frames:
+        raise SourceError(f"{name} holds no sound that can be decoded", reason="not_media")
+    if bad > max(FEW_DAMAGED, MOST_DAMAGED * packets):
+        raise SourceError(
+            f"{name} is damaged: {bad} of its {packets} frames can't be decoded", hint=AGAIN, reason="damaged"
+        )
+    if bad:
+        context.log(f"{name}: {bad} of {packets} damaged frames were skipped")
+
+
+class _Resampler:
+    """To 16 kHz mono int16; goes on when the format changes in the middle of a file."""
+
+    def __init__(self) -> None:
+        self._key: tuple[object, ...] | None = None
+        self._resampler: Any = None
+        self._in = Fraction(0)  # samples pushed, in output samples
+        self._out = 0
+
+    @property
+    def pending(self) -> int:
+        """Samples that have gone in and not come out."""
+        return round(self._in) - self._out
+
+    def push(self, frame: Any) -> Iterator[Samples]:
+        key = (frame.sample_rate, frame.format.name, frame.layout.name, frame.layout.nb_channels)
+        if key != self._key:
+            yield from self.flush()
+            self._key = key
+        if self._resampler is None:
+            self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+        frame.pts = None  # the timeline above keeps the time
+        self._in += Fraction(frame.samples * RATE, frame.sample_rate)
+        yield from self._convert(frame)
+
+    def flush(self) -> Iterator[Samples]:
+        """What is still held back; the next frame starts afresh."""
+        if self._resampler is not None:
+            yield from self._convert(None)
+        self._resampler, self._in, self._out = None, Fraction(0), 0
+
+    def _convert(self, frame: Any) -> Iterator[Samples]:
+        for converted in self._resampler.resample(frame):
+            samples: Samples = converted.to_ndarray().reshape(-1)
+            self._out += len(samples)
+            yield samples
