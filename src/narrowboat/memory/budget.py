@@ -281,9 +281,10 @@ class Budget:
         taken = f"{format_size(self._own)} for the supervisor, {format_size(HEADROOM)} headroom"
         if others:
             taken += f", {format_size(others)} that others use"
+        what = waiter.label or "this reservation"
         return CannotFit(
-            f"{waiter.label or 'this reservation'} needs {format_size(demand)}, more than the whole budget of "
-            f"{format_size(budget)}: the limit of {format_size(self.limit.bytes)} ({self.limit.source}) less {taken}",
+            f"{what} needs {format_size(demand)}, more than the whole budget of {format_size(budget)}:"
+            f" the limit of {format_size(self.limit.bytes)} ({self.limit.source}) less {taken}",
             hint=f"a limit of {format_size(needed)} would do",
             demand_bytes=demand,
             budget_bytes=budget,

@@ -49,11 +49,7 @@ def estimate(declared: Demand, peaks: Iterable[Peak]) -> Estimate:
     known = list(peaks)
     seen = max((peak.bytes for peak in known), default=0)
     enough = sum(not peak.censored for peak in known) >= FEW
-    padded = int(seen * MARGIN) + MARGIN_BYTES
-    if enough or padded > declared.bytes + MARGIN_BYTES:
-        size = padded
-    else:
-        size = declared.bytes
+    size = int(seen * MARGIN) + MARGIN_BYTES if enough or seen > declared.bytes else declared.bytes
     if size == declared.bytes:
         return Estimate(declared, learned=False)
     return Estimate(Demand(size, declared.cores, declared.most_cores, declared.bytes_per_core), learned=True)

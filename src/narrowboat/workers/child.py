@@ -1,0 +1,166 @@
+"""A worker's life: take calls, run steps, send what they yield.
+
+Covers: finding a step's function, running it to its end or to an item boundary, turning what it raises into
+an error frame.
+Does not cover: starting (``forkserver``), what was given up before (``sandbox``), who watches (``guard``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import importlib
+import inspect
+import queue
+import runpy
+import socket
+import sys
+import threading
+import traceback
+from collections.abc import Callable, Iterator
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from narrowboat import context
+from narrowboat.errors import DiskFull, NarrowboatError, StepFailed, UsageError
+from narrowboat.values import Item
+from narrowboat.workers import protocol
+
+_TRACE_TAIL = 2000  # characters of a traceback that are kept
+
+
+def serve(channel: socket.socket) -> int:
+    """Serve calls until told to exit or the supervisor is gone; the exit code."""
+    return Worker(channel).run()
+
+
+class Worker:
+    """One worker process: the main thread runs steps, a second one listens for ``stop`` and ``cores``."""
+
+    def __init__(self, channel: socket.socket) -> None:
+        self._channel = channel
+        self._sending = threading.Lock()
+        self._calls: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._context = context.Context()
+
+    def run(self) -> int:
+        """Serve calls; 0 when the supervisor wanted no more."""
+        threading.Thread(target=self._listen, name="narrowboat-listen", daemon=True).start()
+        self._send({"op": "ready"})
+        while (call := self._calls.get()) is not None:
+            self._attempt(call)
+        return 0
+
+    def _listen(self) -> None:
+        while (frame := protocol.receive(self._channel)) is not None:
+            if frame["op"] == "run":
+                self._calls.put(frame)
+            elif frame["op"] == "stop":
+                self._context.stopping = True
+            elif frame["op"] == "cores":
+                self._context.cores = frame["cores"]
+            elif frame["op"] == "exit":
+                break
+        self._context.stopping = True
+        self._calls.put(None)
+
+    def _send(self, frame: dict[str, Any]) -> None:
+        with self._sending:
+            protocol.send(self._channel, frame)
+
+    def _attempt(self, call: dict[str, Any]) -> None:
+        self._context = context.Context(
+            Path(call["scratch"]),
+            lambda facts: self._send({"op": "progress", **facts}),
+            lambda message: self._send({"op": "log", "message": message[:4000]}),
+        )
+        self._context.cores, self._context.most_cores = call["cores"], call["most_cores"]
+        context.enter(self._context)
+        try:
+            function = find_function(call["function"], call["main_path"], tuple(call["path"]))
+            self._send(self._finish(function, call))
+        except BrokenPipeError:
+            return  # the supervisor is gone: the listener ends us
+        except MemoryError:
+            self._send({"op": "error", "memory": True, "error": None})
+        except BaseException as error:  # whatever a step raises is an answer
+            self._send({"op": "error", "memory": False, "error": describe(error, call["function"]).to_json()})
+
+    def _finish(self, function: Callable[..., Any], call: dict[str, Any]) -> dict[str, Any]:
+        if not inspect.isgeneratorfunction(function):
+            return _checked({"op": "done", "result": function(call["input"])}, "result")
+        stream = function(call["input"], call["cursor"]) if takes_cursor(function) else function(call["input"])
+        return self._stream(stream, call["sequence"], skip=0 if takes_cursor(function) else call["sequence"])
+
+    def _stream(self, stream: Iterator[Any], sequence: int, skip: int) -> dict[str, Any]:
+        """Send the items of a stream; those of a generator without cursor that were committed are passed over."""
+        with contextlib.closing(stream):  # type: ignore[type-var]
+            for number, given in enumerate(stream):
+                if number < skip:
+                    continue
+                item = given if isinstance(given, Item) else Item(given, sequence + 1)
+                frame = {"op": "item", "seq": sequence, "cursor": item.cursor, "value": item.value}
+                self._send(_checked(frame, "item"))
+                sequence += 1
+                if self._context.stopping:
+                    return {"op": "stopped"}
+        return {"op": "done", "result": None}
+
+
+def _checked(frame: dict[str, Any], what: str) -> dict[str, Any]:
+    try:
+        protocol.encode(frame)
+    except protocol.FrameTooLarge as error:
+        raise StepFailed(
+            f"the step gave an {what} of {error}; at most {protocol.MAX_FRAME} are taken",
+            hint="write bulk to a file in context.scratch() and name it in the item",
+        ) from None
+    except (TypeError, ValueError) as error:
+        raise StepFailed(f"the step gave an {what} that is not JSON: {error}") from None
+    return frame
+
+
+def takes_cursor(function: Callable[..., Any]) -> bool:
+    """True for a resumable stream: a generator function with a second parameter, the cursor."""
+    return len(inspect.signature(function).parameters) >= 2
+
+
+@lru_cache(maxsize=64)
+def find_function(reference: str, main_path: str | None, path: tuple[str, ...]) -> Callable[..., Any]:
+    """The function that a step names.
+
+    Raises:
+        UsageError: there is no such module or name, or importing the module failed.
+    """
+    module_name, _, name = reference.partition(":")
+    sys.path[:0] = [entry for entry in path if entry not in sys.path]
+    try:
+        if module_name == "__main__" and main_path is not None:
+            found: Any = _main_module(main_path)
+        else:
+            found = importlib.import_module(module_name)
+        for part in name.split("."):
+            found = found[part] if isinstance(found, dict) else getattr(found, part)
+    except Exception as error:
+        raise UsageError(
+            f"the step {reference} can't be loaded in a worker: {type(error).__name__}: {error}",
+            hint="a step is a function at the top level of a module; is an extra missing?",
+        ) from error
+    return getattr(found, "__wrapped__", found)  # type: ignore[no-any-return]
+
+
+def _main_module(path: str) -> dict[str, Any]:
+    return runpy.run_path(path, run_name="__narrowboat_main__")
+
+
+def describe(error: BaseException, function: str) -> NarrowboatError:
+    """What a step raised, as an error of ours; a traceback's end is kept in its facts."""
+    if isinstance(error, NarrowboatError):
+        return error
+    tail = "".join(traceback.format_exception(error))[-_TRACE_TAIL:]
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        where = error.filename or "scratch"
+        return DiskFull(f"no space left on the disk of {where}", hint="free some, or use --home on a larger disk")
+    text = str(error).strip() or "no message"
+    return StepFailed(f"{function} raised {type(error).__name__}: {text}"[:1000], traceback=tail)

@@ -1,0 +1,108 @@
+"""The frames between the supervisor and a worker.
+
+Covers: JSON objects behind a four-byte length (big-endian) on a socket of their own, so that whatever a library
+prints on stdout or stderr can't break them.
+Does not cover: what the frames mean to a step (``child``) or to a job (``runner/``).
+
+To a worker: ``run`` (a Call), ``cores``, ``stop``, ``exit``.
+From it: ``ready``, ``item``, ``progress``, ``log``, ``done``, ``stopped``, ``error``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import socket
+import struct
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from narrowboat.values import Json
+
+#: The largest frame in bytes. An item is small; what is larger belongs in a part file in scratch.
+MAX_FRAME = 4 << 20
+_HEAD = struct.Struct(">I")
+
+
+class FrameTooLarge(ValueError):
+    """A frame passed :data:`MAX_FRAME`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """One attempt of a step, as it is sent to a worker.
+
+    Attributes:
+        function: ``package.module:qualified.name``; for the module ``__main__``, ``main_path`` is its file.
+        input: the step's JSON input.
+        cursor: of the last committed item; None at the first start.
+        sequence: number of the next item, from 0.
+        scratch: the job's folder.
+        cores, most_cores: see ``context.cores``.
+    """
+
+    function: str
+    input: Json
+    scratch: str
+    cursor: Json = None
+    sequence: int = 0
+    cores: int = 1
+    most_cores: int = 1
+    main_path: str | None = None
+    path: list[str] = field(default_factory=list)
+
+    def frame(self) -> dict[str, Any]:
+        """The call as a frame."""
+        return {"op": "run", **asdict(self)}
+
+
+def encode(frame: dict[str, Any]) -> bytes:
+    """A frame as bytes.
+
+    Raises:
+        FrameTooLarge: it passes :data:`MAX_FRAME`.
+        TypeError, ValueError: it holds a value that is not JSON (NaN included: JSON has none).
+    """
+    body = json.dumps(frame, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    if len(body) > MAX_FRAME:
+        raise FrameTooLarge(f"{len(body)} bytes")
+    return _HEAD.pack(len(body)) + body
+
+
+def send(channel: socket.socket, frame: dict[str, Any]) -> None:
+    """Send a frame, waiting while the other side is behind. For workers."""
+    channel.sendall(encode(frame))
+
+
+def receive(channel: socket.socket) -> dict[str, Any] | None:
+    """The next frame; None when the other side is gone. For workers."""
+    head = _exactly(channel, _HEAD.size)
+    if head is None:
+        return None
+    body = _exactly(channel, _HEAD.unpack(head)[0])
+    return None if body is None else json.loads(body)
+
+
+def _exactly(channel: socket.socket, count: int) -> bytes | None:
+    got = bytearray()
+    while len(got) < count:
+        try:
+            part = channel.recv(count - len(got))
+        except ConnectionError:
+            return None
+        if not part:
+            return None
+        got += part
+    return bytes(got)
+
+
+async def read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """The next frame; None when the worker is gone or sends what is no frame. For the supervisor."""
+    try:
+        length = _HEAD.unpack(await reader.readexactly(_HEAD.size))[0]
+        if length > MAX_FRAME:
+            return None
+        frame = json.loads(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        return None
+    return frame if isinstance(frame, dict) else None
