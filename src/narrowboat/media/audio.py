@@ -13,7 +13,6 @@ jump is taken for a broken clock and ignored. Timestamps that run backwards neve
 from __future__ import annotations
 
 from collections.abc import Iterator
-from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -55,9 +54,9 @@ Samples = npt.NDArray[np.int16]
 def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | None = None) -> Iterator[Samples]:
     """The sound of audio stream ``stream`` as mono int16 samples at 16 kHz, :data:`BLOCK` samples at a time.
 
-    The last block is shorter. ``start_sample`` gives exactly the samples that a run from the start gives from there
-    on: all before is decoded and thrown away (about 600 times as fast as it is spoken), since seeking is not exact
-    in most formats. Messages call the file ``name``, else by its file name.
+    The last block is shorter. ``start_sample`` gives exactly the samples that a run from the start gives from
+    there on: all before is decoded and thrown away (about 500 times as fast as it is spoken), since seeking is not
+    exact in most formats. Messages call the file ``name``, else by its file name.
 
     Raises:
         SourceError: nothing, or less than the container declares, could be decoded, or more than
@@ -91,8 +90,8 @@ def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
         begin = _begin(container)
         declared = _promise(container, stream)
         for frame in _frames(container, stream, name):
-            if begin is None and frame.time is not None:
-                begin = Fraction(frame.pts) * frame.time_base
+            if begin is None:
+                begin = frame.time
             missing = _missing(frame, begin, position + resampler.pending)
             if missing and silence + missing <= MOST_SILENCE * RATE:
                 # What the resampler still holds is sound from before the gap.
@@ -113,8 +112,8 @@ def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
         raise truncated(name, f"its sound ends at {position / RATE:.1f} s of {declared:.1f} s")
 
 
-def _begin(container: Any) -> Fraction | None:
-    return None if container.start_time is None else Fraction(container.start_time, av.time_base)
+def _begin(container: Any) -> float | None:
+    return None if container.start_time is None else container.start_time / av.time_base
 
 
 def _promise(container: Any, stream: Any) -> float | None:
@@ -125,11 +124,12 @@ def _promise(container: Any, stream: Any) -> float | None:
     return None if vague else declared_duration(container, stream)
 
 
-def _missing(frame: Any, begin: Fraction | None, position: int) -> int:
+def _missing(frame: Any, begin: float | None, position: int) -> int:
     """How many samples lie between ``position`` and where the frame's timestamp puts it; 0 where it is no gap."""
-    if frame.pts is None or begin is None:
+    time = frame.time
+    if time is None or begin is None:
         return 0
-    missing = round((Fraction(frame.pts) * frame.time_base - begin) * RATE) - position
+    missing = round((time - begin) * RATE) - position
     return missing if GAP * RATE < missing <= LONGEST_GAP * RATE else 0
 
 
@@ -172,13 +172,13 @@ class _Resampler:
     def __init__(self) -> None:
         self._key: tuple[object, ...] | None = None
         self._resampler: Any = None
-        self._in = Fraction(0)  # samples pushed, in output samples
+        self._in, self._rate = 0, RATE  # samples pushed, and their rate
         self._out = 0
 
     @property
     def pending(self) -> int:
         """Samples that have gone in and not come out."""
-        return round(self._in) - self._out
+        return self._in * RATE // self._rate - self._out
 
     def push(self, frame: Any) -> Iterator[Samples]:
         key = (frame.sample_rate, frame.format.name, frame.layout.name, frame.layout.nb_channels)
@@ -188,14 +188,14 @@ class _Resampler:
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
         frame.pts = None  # the timeline above keeps the time
-        self._in += Fraction(frame.samples * RATE, frame.sample_rate)
+        self._in, self._rate = self._in + frame.samples, frame.sample_rate
         yield from self._convert(frame)
 
     def flush(self) -> Iterator[Samples]:
         """What is still held back; the next frame starts afresh."""
         if self._resampler is not None:
             yield from self._convert(None)
-        self._resampler, self._in, self._out = None, Fraction(0), 0
+        self._resampler, self._in, self._out = None, 0, 0
 
     def _convert(self, frame: Any) -> Iterator[Samples]:
         for converted in self._resampler.resample(frame):

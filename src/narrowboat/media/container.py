@@ -58,16 +58,12 @@ def _cannot_open(name: str, path: str, error: BaseException) -> SourceError:
         )
     if isinstance(error, av.error.ArgumentError) or _is_text(start):
         return SourceError(f"{name} is not media: it reads as text or a playlist", hint=_HINT, reason="not_media")
-    return SourceError(
-        f"{name} is not media that can be read: {last_words(error)}", hint=_HINT, reason="not_media"
-    )
+    return SourceError(f"{name} is not media that can be read: {last_words(error)}", hint=_HINT, reason="not_media")
 
 
 def _is_text(start: bytes) -> bool:
     text = start.decode("utf-8", errors="ignore")
-    return (
-        bool(text) and len(text.encode()) > 0.9 * len(start) and all(c.isprintable() or c.isspace() for c in text)
-    )
+    return bool(text) and len(text.encode()) > 0.9 * len(start) and all(c.isprintable() or c.isspace() for c in text)
 
 
 @contextmanager

@@ -117,7 +117,7 @@ class _Walked:
 
 
 def _walk(path: str, name: str, index: int, size: int, promised: whole.Declared) -> float:
-    """Go through all packets without decoding and hold them against what the header promises; the seconds found."""
+    """Go through all packets, undecoded, and hold them against what the header promises; the seconds found."""
     with opened(path, name) as container:
         stream = audio_stream(container, name, index)
         trimmed = float(stream.duration * stream.time_base) if stream.duration else None

@@ -1,7 +1,7 @@
 """Whether a media file is all there, from its own structure, without decoding.
 
 Covers: MP4/MOV (boxes), Matroska/WebM (EBML sizes), WAV/RF64/AVI/AIFF (chunks), Ogg (the last page); and what the
-walk in ``probe.py`` holds bare streams against: MP3 (Xing/Info/VBRI, the last frame), ADTS AAC (the last frame) and
+walk in ``probe.py`` holds bare streams against: MP3 (Xing/Info/VBRI, the last frame), ADTS AAC (the last frame),
 FLAC (the sample count). Reads headers and the end: some KiB, whatever the size.
 Does not cover, since nothing in such a file tells: a cut exactly between two frames of an MP3 without a header or
 of ADTS AAC; between two pages of an Ogg file, two clusters of a live WebM, in a WAV whose writer did not know the
