@@ -1,0 +1,97 @@
+-- name: next_number
+SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1;
+
+-- name: insert
+INSERT INTO jobs (number, id, pipeline, identity, source, options, label, created)
+VALUES (:number, :id, :pipeline, :identity, CAST(:source AS TEXT), :options, CAST(:label AS TEXT), :now);
+
+-- name: id_of_identity
+SELECT id FROM jobs WHERE identity = :identity;
+
+-- name: row
+SELECT * FROM job_rows WHERE id = :job;
+
+-- name: ids_from
+SELECT id FROM jobs WHERE id >= :prefix AND id < :prefix || '~' ORDER BY id LIMIT 4;
+
+-- name: oldest_first
+SELECT * FROM job_rows
+WHERE (:pipeline IS NULL OR pipeline = :pipeline)
+  AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+ORDER BY number LIMIT :limit;
+
+-- name: newest_first
+SELECT * FROM job_rows
+WHERE (:pipeline IS NULL OR pipeline = :pipeline)
+  AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
+ORDER BY number DESC LIMIT :limit;
+
+-- name: counts
+SELECT state, count(*) AS n FROM jobs GROUP BY state;
+
+-- name: claim
+UPDATE jobs
+SET state = 'running', token = token + 1, owner = :owner, lease_until = :until,
+    started = coalesce(started, :now), ended = NULL, reason = NULL
+WHERE id = :job AND (state = 'queued' OR (state = 'running' AND lease_until <= :now))
+RETURNING token;
+
+-- name: holder
+SELECT state, token, owner, lease_until FROM jobs WHERE id = :job;
+
+-- name: renew
+UPDATE jobs SET lease_until = :until WHERE id = :job;
+
+-- name: release
+UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL WHERE id = :job;
+
+-- name: end
+UPDATE jobs
+SET state = :state, reason = :reason, ended = :now, owner = NULL, lease_until = NULL,
+    cancel_requested = 0, supervisor_deaths = 0
+WHERE id = :job;
+
+-- name: ask_cancel
+UPDATE jobs SET cancel_requested = 1 WHERE id = :job AND state = 'running';
+
+-- name: queue_again
+UPDATE jobs
+SET state = 'queued', reason = NULL, ended = NULL, owner = NULL, lease_until = NULL,
+    cancel_requested = 0, supervisor_deaths = 0, options = coalesce(:options, options)
+WHERE id = :job;
+
+-- name: forgive
+UPDATE attempts SET forgiven = 1 WHERE job = :job;
+
+-- name: forget_steps
+DELETE FROM steps WHERE job = :job;
+
+-- name: forget_start
+UPDATE jobs SET started = NULL WHERE id = :job;
+
+-- name: unwrite_outputs
+UPDATE outputs SET bytes = NULL WHERE job = :job;
+
+-- name: forget
+DELETE FROM jobs WHERE id = :job;
+
+-- name: close_attempts
+UPDATE attempts SET ended = :now, outcome = :outcome WHERE job = :job AND ended IS NULL;
+
+-- name: count_deaths
+UPDATE jobs SET supervisor_deaths = supervisor_deaths + 1
+WHERE state = 'running' AND id IN (SELECT job FROM attempts WHERE ended IS NULL);
+
+-- name: interrupt_attempts
+UPDATE attempts
+SET ended = :now, outcome = 'interrupted', supervisor_died = 1, left_over = pid IS NOT NULL
+WHERE ended IS NULL;
+
+-- name: recover_cancelled
+UPDATE jobs
+SET state = 'cancelled', reason = :reason, ended = :now, owner = NULL, lease_until = NULL,
+    cancel_requested = 0, supervisor_deaths = 0
+WHERE state = 'running' AND cancel_requested;
+
+-- name: recover_running
+UPDATE jobs SET state = 'queued', owner = NULL, lease_until = NULL WHERE state = 'running';
