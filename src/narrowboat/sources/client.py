@@ -1,0 +1,157 @@
+"""One HTTP request: open it, and say in one sentence what went wrong.
+
+Covers: timeouts, redirects, credentials in the address, which answers are final and which are worth another try.
+Does not cover: trying again, resuming, writing (``http.py``). Loads in workers only.
+"""
+
+from __future__ import annotations
+
+import http.client
+import ssl
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import urllib3
+from urllib3.connection import HTTPConnection, HTTPSConnection
+from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
+
+from narrowboat.errors import SourceError
+from narrowboat.sources.locate import safe_url
+
+MOST_REDIRECTS = 10
+_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
+
+
+class Passing(Exception):
+    """A failure that may pass; ``wait`` is what the server asked for, in seconds, or None."""
+
+    def __init__(self, message: str, wait: float | None = None, **facts: Any) -> None:
+        super().__init__(message)
+        self.message, self.wait, self.facts = message, wait, facts
+
+
+class _Untrimmed(http.client.HTTPResponse):
+    """An answer that is read up to the end of the connection, so that a body which is longer than its declared
+    length shows. The library's own one stops at the length, whatever else is sent."""
+
+    def begin(self) -> None:
+        super().begin()
+        if not self.chunked and self.length:
+            self.length = None
+        self.will_close = False  # keeps the socket at hand, for its timeout
+
+
+class _Connection(HTTPConnection):
+    response_class = _Untrimmed
+
+
+class _SecureConnection(HTTPSConnection):
+    response_class = _Untrimmed
+
+
+class _Pool(HTTPConnectionPool):
+    ConnectionCls = _Connection
+
+
+class _SecurePool(HTTPSConnectionPool):
+    ConnectionCls = _SecureConnection
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """Opens requests. ``connect_s`` and ``stall_s`` are seconds: to connect, and between two pieces of an answer."""
+
+    connect_s: float = 15.0
+    stall_s: float = 30.0
+
+    def open(self, method: str, url: str, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
+        """The answer, its body unread, with a status below 400 or equal to 416. The caller closes it.
+
+        Raises:
+            SourceError: another try would not help: 404, too many redirects, a bad certificate or address.
+            Passing: another try may help: no connection, 429, 5xx.
+        """
+        shown = safe_url(url)
+        manager = urllib3.PoolManager(
+            timeout=urllib3.Timeout(connect=self.connect_s, read=self.stall_s),
+            retries=urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=MOST_REDIRECTS),
+        )
+        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        plain, sent = _without_credentials(url)
+        sent |= {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "narrowboat"}
+        try:
+            response = manager.request(
+                method,
+                plain,
+                headers=sent | (headers or {}),
+                preload_content=False,
+                decode_content=False,
+                enforce_content_length=False,
+            )
+        except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
+            raise explain(error, shown) from None
+        if response.status >= 400 and response.status != 416:
+            response.close()
+            raise _refused(response, shown)
+        return response
+
+
+def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
+    parts = urlsplit(url)
+    if "@" not in parts.netloc:
+        return url, {}
+    user, host = parts.netloc.rpartition("@")[::2]
+    headers = urllib3.make_headers(basic_auth=unquote(user)) if user else {}
+    return parts._replace(netloc=host).geturl(), {"Authorization": headers["authorization"]} if headers else {}
+
+
+def _refused(response: urllib3.BaseHTTPResponse, shown: str) -> Passing | SourceError:
+    reason = http.client.responses.get(response.status, response.reason or "")
+    message = f"{shown} answered {response.status} {reason}".rstrip()
+    if response.status in _WORTH_ANOTHER_TRY:
+        return Passing(message, wait=_retry_after(response), status=response.status)
+    hints = {401: "it needs a user and password", 403: "it may need a login, or the link has expired"}
+    hints |= dict.fromkeys((404, 410), "check the address")
+    return SourceError(message, hint=hints.get(response.status), status=response.status)
+
+
+def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
+    value = response.headers.get("Retry-After", "").strip()
+    if value.isdecimal():
+        return float(value[:9])
+    try:
+        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
+    except (ValueError, TypeError):
+        return None
+
+
+_FAILURES: tuple[tuple[type[BaseException], type[Passing | SourceError], str], ...] = (
+    (urllib3.exceptions.ResponseError, SourceError, f"redirects more than {MOST_REDIRECTS} times"),
+    (urllib3.exceptions.URLSchemeUnknown, SourceError, "redirects to something that is neither http nor https"),
+    (urllib3.exceptions.LocationValueError, SourceError, "is not an address that can be fetched"),
+    (UnicodeError, SourceError, "is not an address that can be fetched"),
+    (urllib3.exceptions.NameResolutionError, Passing, "can't be reached: its name is not known here"),
+    (urllib3.exceptions.NewConnectionError, Passing, "can't be reached"),
+    (urllib3.exceptions.ConnectTimeoutError, Passing, "does not answer"),
+    (urllib3.exceptions.ReadTimeoutError, Passing, "stalled"),
+    (TimeoutError, Passing, "stalled"),
+    (urllib3.exceptions.SSLError, Passing, "broke off the encrypted connection"),
+    (ssl.SSLError, Passing, "broke off the encrypted connection"),
+)
+
+
+def explain(error: BaseException, shown: str) -> Passing | SourceError:
+    """What a failure below HTTP was, in one sentence, and whether it may pass."""
+    while isinstance(error, urllib3.exceptions.MaxRetryError) and error.reason is not None:
+        error = error.reason
+    if isinstance(error, urllib3.exceptions.SSLError) and "certificate" in str(error).lower():
+        return SourceError(f"{shown} shows a certificate that is not trusted", hint="check the address")
+    for kind, answer, words in _FAILURES:
+        if isinstance(error, kind):
+            inner = error.__cause__
+            why = f": {inner.strerror}" if isinstance(inner, OSError) and inner.strerror and answer is Passing else ""
+            return answer(f"{shown} {words}{why}")
+    return Passing(f"{shown} broke off the connection")

@@ -1,0 +1,122 @@
+"""From what the user wrote to a source: a file in place, or an address.
+
+Covers: :func:`locate`, output stems, the fingerprint of a file, addresses without their secrets. Light: the supervisor
+imports it. Does not cover: fetching (``http.py``) or whether the content is media (``media/``); files are used where
+they are and never copied.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import stat
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+from urllib.parse import SplitResult, unquote, urlsplit
+
+from narrowboat.errors import SourceError, UsageError
+
+STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
+_SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
+_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+_JOINERS = "\u200c\u200d"  # needed to write some languages; other invisible characters are not
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What to work on.
+
+    Attributes:
+        kind: ``"file"`` or ``"url"``.
+        location: the absolute path, or the address as given (with its secrets: show :func:`safe_url` of it).
+        stem: what outputs are named after; safe as a file name, never empty.
+    """
+
+    kind: Literal["file", "url"]
+    location: str
+    stem: str
+
+
+def locate(text: str) -> Source:
+    """The source that ``text`` names: a path, or an http or https address.
+
+    Raises:
+        UsageError: empty, another scheme, an address without a host.
+        SourceError: the file is missing, empty, unreadable, a folder, or no regular file.
+    """
+    if not text.strip() or "\0" in text:
+        raise UsageError("a source can't be empty", hint="give a file or an http(s) address")
+    if _SCHEME.match(text.strip()):
+        return _locate_url(text.strip())
+    path = Path(text).expanduser().absolute()
+    _check_file(path)
+    return Source("file", str(path), safe_stem(path.name))
+
+
+def _locate_url(text: str) -> Source:
+    shown = safe_url(text)
+    try:
+        parts = urlsplit(text)
+        host, _ = parts.hostname, parts.port
+    except ValueError as error:
+        raise UsageError(f"{shown} is not an address: {error}") from None
+    if parts.scheme not in ("http", "https"):
+        raise UsageError(
+            f"{shown} can't be fetched: {parts.scheme} is not supported", hint="use http, https or a local file"
+        )
+    if not host or re.search(r"[\s\x00-\x1f]", text):
+        raise UsageError(f"{shown} is not an address", hint="write it as https://host/path")
+    last = unquote(parts.path.rstrip("/").rpartition("/")[2], errors="replace")
+    return Source("url", parts._replace(fragment="").geturl(), safe_stem(last or host))
+
+
+def _check_file(path: Path) -> None:
+    try:
+        found = path.stat()
+        if stat.S_ISDIR(found.st_mode):
+            raise SourceError(f"{path} is a folder", hint="name the files in it")
+        if not stat.S_ISREG(found.st_mode):
+            raise SourceError(f"{path} is not a regular file (a pipe, socket or device)", hint="save it to a file")
+        if found.st_size == 0:
+            raise SourceError(f"{path} is empty (0 bytes)", reason="empty")
+        with path.open("rb"):
+            pass
+    except FileNotFoundError:
+        raise SourceError(f"{path} does not exist") from None
+    except PermissionError:
+        raise SourceError(f"{path} can't be read: permission denied") from None
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror or error}") from None
+
+
+def safe_stem(name: str) -> str:
+    """``name`` without its suffix, as a file name that is harmless anywhere: at most 120 bytes, never empty."""
+    stem = _SUFFIX.sub("", name) or name
+    kept = "".join("_" if c in "/\\" or (unicodedata.category(c)[0] == "C" and c not in _JOINERS) else c for c in stem)
+    kept = kept.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore")
+    return kept.strip().lstrip(".").strip(". ") or "source"
+
+
+def safe_url(url: str) -> str:
+    """The address as it may be shown: without user, password, and what follows the question mark."""
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
+    host = parts.netloc.rpartition("@")[2]
+    return SplitResult(parts.scheme, host, parts.path, "…" if parts.query else "", "").geturl()
+
+
+def fingerprint(path: str | Path) -> str:
+    """The SHA-256 of the file's content in hex; read in pieces, and without holding the interpreter's lock.
+
+    Raises:
+        SourceError: the file can't be read.
+    """
+    try:
+        with Path(path).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"{path} can't be read: {error.strerror or error}") from None
