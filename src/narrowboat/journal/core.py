@@ -17,7 +17,7 @@ from narrowboat.errors import JournalError, LeaseLost, NotFound
 from narrowboat.journal.database import as_error, connect_reading
 from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import Claim
-from narrowboat.journal.writer import Urgency, Writer
+from narrowboat.journal.writer import Urgency, Writer, closed
 
 T = TypeVar("T")
 LATER, NOW, DURABLE = Urgency.LATER, Urgency.NOW, Urgency.DURABLE
@@ -29,6 +29,7 @@ class Core:
     def __init__(self, path: Path, owner: str, clock: Callable[[], float], writer: Writer | None) -> None:
         self._path, self._owner, self._clock, self._writer = path, owner, clock, writer
         self._reading: sqlite3.Connection | None = None
+        self._closed = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="narrowboat-journal-read")
 
     def _writing(self) -> Writer:
@@ -44,6 +45,8 @@ class Core:
         self._writing().later(work, **kept)
 
     async def _read(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        if self._closed:
+            raise closed(self._path)
         return await asyncio.get_running_loop().run_in_executor(self._reader, self._read_now, work)
 
     def _read_now(self, work: Callable[[sqlite3.Connection], T]) -> T:
@@ -60,6 +63,7 @@ class Core:
             raise as_error(error, self._path) from error
 
     def _close_reading(self) -> None:
+        self._closed = True
         self._reader.shutdown(wait=True)
         if self._reading is not None:
             self._reading.close()

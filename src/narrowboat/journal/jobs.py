@@ -140,7 +140,8 @@ class Jobs(Core):
 
 
 def _row(db: sqlite3.Connection, job_id: str) -> JobRow:
-    found = db.execute(_SQL["row"], {"job": job_id}).fetchone()
+    # Ids are ASCII, and text that is not even Unicode can't be asked for.
+    found = db.execute(_SQL["row"], {"job": job_id}).fetchone() if job_id.isascii() else None
     if found is None:
         raise no_such_job(job_id)
     return job_row(found)
@@ -148,6 +149,8 @@ def _row(db: sqlite3.Connection, job_id: str) -> JobRow:
 
 def _meant(db: sqlite3.Connection, text: str) -> str:
     text = text.strip().lower()
+    if not text.isascii():
+        raise no_such_job(text)
     for exact in (text, filled(text)):
         if db.execute(_SQL["row"], {"job": exact}).fetchone() is not None:
             return exact
@@ -246,7 +249,8 @@ def _forget(db: sqlite3.Connection, job_id: str) -> list[Path]:
     _not_running(db, job_id)
     paths = [Path(row["path"]) for row in db.execute(queries("records")["scratch_of"], {"job": job_id})]
     db.execute(_SQL["forget"], {"job": job_id})
-    db.execute("PRAGMA incremental_vacuum").fetchall()  # gives the pages back; one page per row of the answer
+    for _ in range(db.execute("PRAGMA freelist_count").fetchone()[0]):
+        db.execute("PRAGMA incremental_vacuum(1)")  # one page per call is all that this module does
     return paths
 
 

@@ -136,7 +136,7 @@ class Writer:
 
     def _check_open(self) -> None:
         if self._stopped:
-            raise JournalError(f"the journal {self._path} is closed", path=str(self._path))
+            raise closed(self._path)
 
     def _run(self) -> None:
         group = _Group()
@@ -219,6 +219,11 @@ class Writer:
             pass  # the log stays beside the file, and is read at the next start
         finally:
             self._db.close()
+
+
+def closed(path: Path) -> JournalError:
+    """Somebody asks a journal that was closed."""
+    return JournalError(f"the journal {path} is closed", path=str(path))
 
 
 def _settle(writes: list[_Write]) -> None:
