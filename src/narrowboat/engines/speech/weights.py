@@ -17,14 +17,17 @@ import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
 
 from narrowboat.errors import UsageError
 
-_FLOATS = {0: np.dtype("<f4"), 4: np.dtype("<f2")}  # type number of the file -> what numpy calls it
+_FLOATS: dict[int, np.dtype[Any]] = {
+    0: np.dtype("<f4"),
+    4: np.dtype("<f2"),
+}  # type number of the file -> what numpy calls it
 _FLOAT32, _INT8 = 0, 1
 _BLOCK = 1 << 21  # bytes of float32 quantised at a time
 _SMALLEST_MAX = np.float32(127) / np.finfo(np.float32).max  # keeps the scale of a tiny row finite

@@ -1,0 +1,199 @@
+"""What models there are, what they come in, and what they ask for. Imports nothing heavy.
+
+Covers: names for ``--model``, languages, the packs with their checksums, demands as measured.
+Does not cover: fetching (``engines/packs.py``), running (``engines/speech/``).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from narrowboat.engines.known import PACKS, Pack
+from narrowboat.errors import UsageError
+from narrowboat.sizes import MIB
+from narrowboat.values import Demand, Facts
+
+__all__ = [
+    "DEFAULT_SPEECH",
+    "LANGUAGES",
+    "PACKS",
+    "Pack",
+    "SpeechModel",
+    "check_language",
+    "packs",
+    "speech_demand",
+    "speech_model",
+]
+
+DEFAULT_SPEECH = "local:whisper-base"
+
+#: Changes whenever the local speech engine would give other results for the same model and sound.
+SPEECH_ENGINE = "1"
+
+#: The codes that multilingual Whisper models know; whether a given model knows one is checked with its vocabulary.
+LANGUAGES = frozenset(
+    """af am ar as az ba be bg bn bo br bs ca cs cy da de el en es et eu fa fi fo fr gl gu ha haw he hi hr ht hu hy
+    id is it ja jw ka kk km kn ko la lb ln lo lt lv mg mi mk ml mn mr ms mt my ne nl nn no oc pa pl ps pt ro ru sa
+    sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh""".split()  # noqa: SIM905 -- as a list it would be a hundred lines
+)
+
+#: Bytes (anonymous + shared) of a transcription: one stream, and each further one. Measured; see bench/.
+_MEASURED = {
+    "whisper-base": (330 * MIB, 160 * MIB),
+    "whisper-tiny.en": (230 * MIB, 110 * MIB),
+}
+# Models that we have not measured: the work space of a stream grows with the width and heads, the rest with the file.
+_MODEL_FILES = ("model.bin", "config.json")
+_VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
+_BASE_FILE = 145_217_532  # bytes of whisper-base as float16
+
+
+@dataclass(frozen=True, slots=True)
+class SpeechModel:
+    """A speech model that can be run.
+
+    Attributes:
+        name: as it is shown, such as ``local:whisper-base``; ``local:/folder`` for a path.
+        kind: ``"local"``.
+        pack: the pack that it comes in; None for a path.
+        path: the user's own folder; None for a pack.
+        checksum: SHA-256 of its ``model.bin`` (of the first source, when there are several).
+        version: changes when the results of a transcription would change.
+        english_only: True when it knows no other language.
+    """
+
+    name: str
+    kind: str
+    pack: str | None
+    path: str | None
+    checksum: str
+    version: str
+    english_only: bool
+
+
+def packs() -> list[Pack]:
+    """All packs, by name."""
+    return [PACKS[name] for name in sorted(PACKS)]
+
+
+def speech_model(text: str) -> SpeechModel:
+    """The model that ``--model`` names: ``local:NAME`` of a pack, or a folder with a ctranslate2 Whisper model.
+
+    Raises:
+        UsageError: no such model; or the folder is not one, and what is missing there.
+    """
+    name = text.strip().removeprefix("local:")
+    pack = PACKS.get(name)
+    if pack is not None and pack.kind == "speech model":
+        checksum = next(file.sha256 for file in pack.files if file.name == "model.bin")
+        return SpeechModel(f"local:{name}", "local", name, None, checksum, _version(checksum), name.endswith(".en"))
+    if not _is_path(name):
+        known = ", ".join(f"local:{pack.name}" for pack in packs() if pack.kind == "speech model")
+        raise UsageError(
+            f"there is no speech model {text!r}", hint=f"known are {known}, or the path of a ctranslate2 Whisper model"
+        )
+    folder = Path(name).expanduser().absolute()
+    _check_folder(folder)
+    model = folder / "model.bin"
+    status = model.stat()
+    checksum = _checksum(str(model), status.st_size, status.st_mtime_ns)
+    english_only = _english_only(folder)
+    return SpeechModel(f"local:{folder}", "local", None, str(folder), checksum, _version(checksum), english_only)
+
+
+def check_language(model: SpeechModel, language: str | None) -> str | None:
+    """The language code to use, in lower case; None lets the model find out.
+
+    Raises:
+        UsageError: an unknown code, or one that the model does not know.
+    """
+    if language is None:
+        return "en" if model.english_only else None
+    code = language.strip().lower()
+    if code in ("", "auto"):
+        return check_language(model, None)
+    if code not in LANGUAGES:
+        raise UsageError(f"{language!r} is not a language that the models know", hint="use a code such as en, de or fr")
+    if model.english_only and code != "en":
+        raise UsageError(
+            f"{model.name} knows English only, not {code}", hint=f"use {DEFAULT_SPEECH} for other languages"
+        )
+    return code
+
+
+def speech_demand(model: SpeechModel, facts: Facts, most_cores: int) -> Demand:
+    """What a transcription asks for; the length of the sound does not matter.
+
+    A model that was not measured is taken as a multiple of the measured one by the size of its file.
+    """
+    if model.pack is not None:
+        first, further = _MEASURED[model.pack]
+    else:
+        folder = Path(model.path or "")
+        ratio = max(0.25, (folder / "model.bin").stat().st_size / _BASE_FILE)
+        base, stream = _MEASURED["whisper-base"]
+        first, further = int(base * max(0.75, ratio)), int(stream * max(0.75, ratio))
+    return Demand(bytes=first, cores=1, most_cores=max(1, most_cores), bytes_per_core=further)
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Which files a folder lacks to be a ctranslate2 Whisper model."""
+    missing = [name for name in _MODEL_FILES if not (folder / name).is_file()]
+    if not any((folder / name).is_file() for name in _VOCABULARIES):
+        missing.append(" or ".join(_VOCABULARIES))
+    return missing
+
+
+def _version(checksum: str) -> str:
+    return f"{SPEECH_ENGINE}-{checksum[:16]}"
+
+
+def _is_path(name: str) -> bool:
+    return bool(re.match(r"[./~]", name)) or "/" in name or Path(name).is_dir()
+
+
+def _check_folder(folder: Path) -> None:
+    hint = "give the folder of a Whisper model converted for ctranslate2"
+    if not folder.exists():
+        raise UsageError(f"there is no folder {folder}", hint=hint)
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder", hint=hint)
+    missing = missing_files(folder)
+    if missing:
+        raise UsageError(f"{folder} is no ctranslate2 Whisper model: it has no {_and(missing)}", hint=hint)
+    with (folder / "model.bin").open("rb") as file:
+        if b"WhisperSpec" not in file.read(64):
+            raise UsageError(f"{folder}/model.bin is not a Whisper model for ctranslate2", hint=hint)
+    try:
+        json.loads((folder / "config.json").read_text("utf-8"))
+    except ValueError as error:
+        raise UsageError(f"{folder}/config.json can't be read: {error}", hint=hint) from error
+
+
+def _english_only(folder: Path) -> bool:
+    """English-only models have one token less than the first multilingual ones."""
+    for name in _VOCABULARIES:
+        path = folder / name
+        if path.is_file():
+            text = path.read_text("utf-8", "replace")
+            count = len(json.loads(text)) if name.endswith(".json") else text.count("\n") + (not text.endswith("\n"))
+            return count <= 51864
+    return False
+
+
+@lru_cache(maxsize=8)
+def _checksum(path: str, size: int, changed: int) -> str:
+    """SHA-256 of a file; its size and time of change are there so that a changed one is read again."""
+    with Path(path).open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _and(words: Iterable[str]) -> str:
+    *first, last = words
+    return f"{', '.join(first)} and {last}" if first else last
