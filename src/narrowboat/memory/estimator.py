@@ -3,11 +3,11 @@
 Covers: one figure in bytes from the peaks of earlier attempts of the same step and engine.
 Does not cover: keeping the peaks (``journal/``), admission (``budget``), or enforcement (``workers/guard.py``).
 
-Method: until ``FEW`` attempts of a step were measured to their end, the declared demand stands, raised to what was
-seen. From then on it is the largest seen and a margin. A kill is a censored sample: the attempt needed *at
-least* that much, so it raises the figure and never counts among the few. Largest seen × 1.05 kept first-try
-failures at 0.8 % over public traces of peak memory in time order; the margin here is wider, since a
-failure costs a second attempt and a few MiB cost nothing.
+Method: until ``FEW`` attempts of a step were measured to their end, the declared demand stands, raised to what
+was seen. From then on it is the largest seen and a margin. Largest seen × 1.05 kept first-try failures at 0.8 % over
+public traces of peak memory in time order; the margin here is wider, since a failure costs a second attempt and a few
+MiB cost nothing. A kill is a censored sample: that attempt needed *at least* so much. Its own next attempt gets
+twice its reservation; the others are not made to pay for one that may never end.
 """
 
 from __future__ import annotations
@@ -46,9 +46,8 @@ def estimate(declared: Demand, peaks: Iterable[Peak]) -> Estimate:
         declared: what the step says of itself.
         peaks: of earlier attempts of this version of the step with this engine.
     """
-    known = list(peaks)
-    seen = max((peak.bytes for peak in known), default=0)
-    enough = sum(not peak.censored for peak in known) >= FEW
+    ended = [peak.bytes for peak in peaks if not peak.censored]
+    seen, enough = max(ended, default=0), len(ended) >= FEW
     size = int(seen * MARGIN) + MARGIN_BYTES if enough or seen > declared.bytes else declared.bytes
     if size == declared.bytes:
         return Estimate(declared, learned=False)

@@ -10,7 +10,6 @@ From it: ``ready``, ``item``, ``progress``, ``log``, ``done``, ``stopped``, ``er
 
 from __future__ import annotations
 
-import asyncio
 import json
 import socket
 import struct
@@ -21,7 +20,7 @@ from narrowboat.values import Json
 
 #: The largest frame in bytes. An item is small; what is larger belongs in a part file in scratch.
 MAX_FRAME = 4 << 20
-_HEAD = struct.Struct(">I")
+HEAD = struct.Struct(">I")
 
 
 class FrameTooLarge(ValueError):
@@ -63,10 +62,11 @@ def encode(frame: dict[str, Any]) -> bytes:
         FrameTooLarge: it passes :data:`MAX_FRAME`.
         TypeError, ValueError: it holds a value that is not JSON (NaN included: JSON has none).
     """
-    body = json.dumps(frame, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode()
+    # ASCII: a file name that is not UTF-8 (half a surrogate pair in Python) goes through as it is
+    body = json.dumps(frame, separators=(",", ":"), allow_nan=False).encode()
     if len(body) > MAX_FRAME:
         raise FrameTooLarge(f"{len(body)} bytes")
-    return _HEAD.pack(len(body)) + body
+    return HEAD.pack(len(body)) + body
 
 
 def send(channel: socket.socket, frame: dict[str, Any]) -> None:
@@ -76,10 +76,10 @@ def send(channel: socket.socket, frame: dict[str, Any]) -> None:
 
 def receive(channel: socket.socket) -> dict[str, Any] | None:
     """The next frame; None when the other side is gone. For workers."""
-    head = _exactly(channel, _HEAD.size)
+    head = _exactly(channel, HEAD.size)
     if head is None:
         return None
-    body = _exactly(channel, _HEAD.unpack(head)[0])
+    body = _exactly(channel, HEAD.unpack(head)[0])
     return None if body is None else json.loads(body)
 
 
@@ -94,15 +94,3 @@ def _exactly(channel: socket.socket, count: int) -> bytes | None:
             return None
         got += part
     return bytes(got)
-
-
-async def read(reader: asyncio.StreamReader) -> dict[str, Any] | None:
-    """The next frame; None when the worker is gone or sends what is no frame. For the supervisor."""
-    try:
-        length = _HEAD.unpack(await reader.readexactly(_HEAD.size))[0]
-        if length > MAX_FRAME:
-            return None
-        frame = json.loads(await reader.readexactly(length))
-    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
-        return None
-    return frame if isinstance(frame, dict) else None

@@ -15,7 +15,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from typing import Any
 
 from narrowboat.errors import WorkerDied
@@ -162,6 +162,8 @@ class Worker:
         self._server = server
         self._guard = guard
         self._reserved = reserved
+        self._buried = False
+        self._burial: asyncio.Task[tuple[int | None, str]] | None = None
         self.watch: Watch = guard.watch(pid, lambda: self._reserved())  # noqa: PLW0108 -- hold() changes it
 
     @classmethod
@@ -186,14 +188,14 @@ class Worker:
         """From now on the worker is covered by another reservation."""
         self._reserved = reserved
 
-    async def attempt(self, call: protocol.Call) -> AsyncIterator[dict[str, Any]]:
+    async def attempt(self, call: protocol.Call) -> AsyncGenerator[dict[str, Any]]:
         """Run one attempt: its ``item``, ``progress`` and ``log`` frames, and last ``done``, ``stopped`` or ``error``.
 
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
         self.watch.peak = self.watch.used
         self._write(call.frame())
-        while (frame := await protocol.read(self._reader)) is not None:
+        while (frame := await _read_frame(self._reader)) is not None:
             if frame["op"] == "ready":
                 continue
             yield frame
@@ -209,8 +211,9 @@ class Worker:
         self._write({"op": "cores", "cores": cores})
 
     def kill(self) -> None:
-        """Kill the worker and all that it started."""
-        self._guard.kill(self.watch)
+        """Kill the worker and all that it started; nothing when it has been buried, since its pid may be another's."""
+        if not self._buried:
+            self._guard.kill(self.watch)
 
     async def end(self, grace_s: float = 2.0) -> None:
         """End an idle worker: ask, wait, kill."""
@@ -222,10 +225,16 @@ class Worker:
         await self.bury()
 
     async def bury(self) -> tuple[int | None, str]:
-        """Wait until it has ended; its wait status and the end of its output."""
+        """Wait until it has ended; its wait status and the end of its output. The same answer each time."""
+        if self._burial is None:
+            self._burial = asyncio.create_task(self._bury())
+        return await asyncio.shield(self._burial)
+
+    async def _bury(self) -> tuple[int | None, str]:
         status = await self._server.ended(self.pid)
         if status is None:
             self.kill()  # the fork server died: whatever it had not taken along goes now
+        self._buried = True
         self._guard.forget(self.watch)
         self._server.forget(self.pid)
         self._writer.close()
@@ -252,6 +261,18 @@ class Worker:
     def _write(self, frame: dict[str, Any]) -> None:
         if not self._writer.is_closing():
             self._writer.write(protocol.encode(frame))
+
+
+async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
+    """The next frame; None when the worker is gone or sends what is no frame."""
+    try:
+        length = protocol.HEAD.unpack(await reader.readexactly(protocol.HEAD.size))[0]
+        if length > protocol.MAX_FRAME:
+            return None
+        frame = json.loads(await reader.readexactly(length))
+    except (asyncio.IncompleteReadError, ConnectionError, ValueError):
+        return None
+    return frame if isinstance(frame, dict) else None
 
 
 async def _read_tail(descriptor: int) -> str:

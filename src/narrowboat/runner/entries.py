@@ -1,0 +1,60 @@
+"""The jobs of this run: what the runner keeps in memory of each, and how a job is told from another.
+
+Covers: entries, and a job's identity from its pipeline, its source's content and its options.
+Does not cover: anything that must survive the process (``journal/``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from narrowboat.errors import NarrowboatError
+from narrowboat.runner.pipeline import Pipeline
+from narrowboat.runner.steps import Step, digest
+from narrowboat.sources.locate import Source, fingerprint
+from narrowboat.values import Json
+
+if TYPE_CHECKING:
+    from narrowboat.runner.runner import Runner
+
+VALIDATE = Step("narrowboat.sources.http:validate", memory="32M", cores=0, name="validate")
+
+
+@dataclass(slots=True)
+class Entry:
+    """A job of this run.
+
+    Attributes:
+        again: it was done in an earlier run, and nothing was left to do.
+        seconds: spent on it in this run.
+    """
+
+    id: str
+    pipeline: Pipeline
+    source: Source
+    state: str = "queued"
+    error: NarrowboatError | None = None
+    again: bool = False
+    peak_used: int = 0
+    items_resumed: int = 0
+    began: float = 0.0
+    seconds: float = 0.0
+    waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+
+async def identify(runner: Runner, pipeline: Pipeline, source: Source, options: dict[str, Json]) -> str:
+    """The identity of a job: pipeline, content (fingerprint, or address with validator) and options that matter.
+
+    An address that can't be asked for a validator is identified by itself; fetching it will say what is wrong.
+    """
+    if source.kind == "file":
+        content = await asyncio.to_thread(fingerprint, source.location)
+    else:
+        try:
+            content = str((await runner.call(VALIDATE, {"url": source.location}))["validator"])
+        except NarrowboatError:
+            content = "unknown"
+        content = f"{source.location} {content}"
+    return digest([pipeline.name, content, pipeline.identity(options)])

@@ -1,0 +1,179 @@
+"""A job as its workflow sees it: fetch, run, stream, write, and say how far it is.
+
+Covers: what an ordinary async function in the supervisor needs to be a workflow.
+Does not cover: attempts of a step (``attempts``), when a job starts (``runner``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from pathlib import Path
+
+from narrowboat.errors import DiskFull, OutputError
+from narrowboat.journal.journal import Journal
+from narrowboat.journal.rows import Claim, JobRow
+from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.records import JournalRecord, NoRecord, Record
+from narrowboat.runner.status import Live
+from narrowboat.runner.steps import Step
+from narrowboat.sources.locate import Source
+from narrowboat.values import Facts, Json
+
+#: What a fetch and a write take, as measured: see the modules of the steps.
+FETCH = Step("narrowboat.sources.http:fetch", memory="32M", cores=0, name="fetch")
+#: A job that was running when this many supervisors in a row died runs alone from then on.
+DEATHS_UNTIL_ALONE = 5
+
+
+class Job:
+    """One pipeline run on one source.
+
+    Attributes:
+        id: as in the journal.
+        source: what is worked on.
+        options: as they were submitted.
+        scratch: the job's folder; it goes when the job ends.
+    """
+
+    def __init__(
+        self,
+        row: JobRow,
+        claim: Claim,
+        source: Source,
+        *,
+        journal: Journal,
+        shop: Workshop,
+        live: Live,
+        scratch: Path,
+        once: Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]],
+    ) -> None:
+        self.id = row.id
+        self.source = source
+        self.options = row.options
+        self.scratch = scratch
+        self.items_resumed = 0
+        self._alone = row.supervisor_deaths >= DEATHS_UNTIL_ALONE
+        self._claim = claim
+        self._journal = journal
+        self._shop = shop
+        self._live = live
+        self._once = once
+        self._keys: dict[str, int] = {}
+
+    async def fetch(self) -> str:
+        """The path of the source on disk; a URL is streamed to scratch, where it stays until the job ends.
+
+        Raises:
+            SourceError, FetchError, TooLarge, DiskFull: see ``sources.http``.
+        """
+        if self.source.kind == "file":
+            return self.source.location
+        given = {"url": self.source.location, "max_bytes": self.options.get("max_download"), "name": "source"}
+        fetched = await self.run(FETCH, given)
+        if not Path(fetched["path"]).exists():  # scratch was emptied by hand
+            fetched = await self._unrecorded(FETCH, given)
+        return str(fetched["path"])
+
+    async def run(self, step: Step, given: Json, facts: Facts | None = None) -> Json:
+        """The result of a step; from the journal when it was done before."""
+        return await self._run(self._key(step), step, given, facts or {})
+
+    async def once(self, step: Step, given: Json) -> Json:
+        """The result of a step that serves every job of this run that asks the same; not journaled."""
+        return await self._once(f"{step.function} {given}", lambda: self._unrecorded(step, given))
+
+    async def stream(self, step: Step, given: Json, facts: Facts | None = None) -> AsyncGenerator[Json]:
+        """The values of a resumable step in order: those that are journaled, then new ones as they come."""
+        key = self._key(step)
+        record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
+        self.items_resumed += record.items
+        if record.items and not record.done:
+            record.log(f"{step.name} goes on after item {record.items}")
+        async for _, value in self._journal.items(self.id, key):
+            yield value
+        run = self._step_run(step, record, given, facts or {})
+        async with contextlib.aclosing(run.items()) as items:
+            async for item in items:
+                yield item.value
+
+    async def finished(self, step: Step) -> bool:
+        """True when the journal has the step's whole result, so that its input is not needed."""
+        row = await self._journal.step(self.id, step.name)
+        return row is not None and row.state == "done" and row.version == step.version
+
+    def progress(self, fraction: float, **facts: Json) -> None:
+        """Say how far the job is, 0 to 1, and anything else that a display may show."""
+        self._live.fraction = max(0.0, min(1.0, fraction))
+        self._live.facts.update(facts)
+
+    async def export(self, step: Step) -> str:
+        """The values of a stream as JSON lines in a file in scratch, for a step that reads them all."""
+        path = self.scratch / f"{step.name}.jsonl"
+        await self._journal.flush()
+        await self._journal.export_items(self.id, step.name, path)
+        return str(path)
+
+    async def write(self, step: Step, given: dict[str, Json], *, again: bool = False) -> None:
+        """Write the outputs that are wanted and missing, all of them or none.
+
+        The step gets ``targets`` (``[{"format", "path"}]``) beside what is given, and returns ``outputs``
+        (``[{"format", "path", "bytes"}]``).
+        """
+        targets = [
+            {"format": output.format, "path": str(output.path)}
+            for output in await self._journal.outputs(self.id)
+            if again or not (output.written and output.path.exists())
+        ]
+        if not targets:
+            return
+        for folder in {Path(target["path"]).parent for target in targets}:
+            make_folder(folder)
+        result = await self._run(self._key(step), step, {**given, "targets": targets}, {})
+        for output in result["outputs"]:
+            await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
+
+    def log(self, message: str) -> None:
+        """A line for the job's history."""
+        self._journal.log(self.id, message)
+
+    # ------------------------------------------------------------------------------------------------------------
+
+    def _key(self, step: Step) -> str:
+        """The step's name; with a number when the workflow calls it more than once."""
+        count = self._keys[step.name] = self._keys.get(step.name, 0) + 1
+        return step.name if count == 1 else f"{step.name}-{count}"
+
+    async def _run(self, key: str, step: Step, given: Json, facts: Facts) -> Json:
+        record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
+        return await self._step_run(step, record, given, facts).result()
+
+    async def _unrecorded(self, step: Step, given: Json) -> Json:
+        return await self._step_run(step, NoRecord(), given, {}).result()
+
+    def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun:
+        self.scratch.mkdir(parents=True, exist_ok=True)
+        return StepRun(
+            self._shop,
+            step,
+            record,
+            self._live,
+            given=given,
+            facts=facts,
+            scratch=self.scratch,
+            alone=self._alone,
+        )
+
+
+def make_folder(folder: Path) -> None:
+    """Make an output folder.
+
+    Raises:
+        DiskFull, OutputError: it can't be made.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        kind = DiskFull if error.errno == errno.ENOSPC else OutputError
+        raise kind(f"the output folder {folder} can't be made: {error.strerror}", path=str(folder)) from error

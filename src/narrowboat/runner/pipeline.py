@@ -1,0 +1,52 @@
+"""What a pipeline is: a workflow and how its jobs are told apart; and finding those that are installed.
+
+Covers: the declaration. Users register theirs by an entry point in the group ``narrowboat.pipelines``.
+Does not cover: running it (``runner``), or what a workflow can do (``job``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from importlib.metadata import entry_points
+from typing import TYPE_CHECKING
+
+from narrowboat.errors import UsageError
+from narrowboat.values import Json
+
+if TYPE_CHECKING:
+    from narrowboat.runner.job import Job
+
+GROUP = "narrowboat.pipelines"
+
+
+@dataclass(frozen=True, slots=True)
+class Pipeline:
+    """A kind of job.
+
+    Attributes:
+        name: as in the journal and the report.
+        workflow: an ordinary async function in the supervisor that calls steps.
+        formats: the outputs that it can write; empty when it writes none.
+        identity: of a job's options, those that change the result.
+    """
+
+    name: str
+    workflow: Callable[[Job], Awaitable[None]]
+    formats: tuple[str, ...] = ()
+    identity: Callable[[dict[str, Json]], Json] = lambda options: options
+
+
+def find_pipeline(name: str) -> Pipeline:
+    """The installed pipeline of that name.
+
+    Raises:
+        UsageError: there is none; it names those that there are.
+    """
+    found = {entry.name: entry for entry in entry_points(group=GROUP)}
+    if name not in found:
+        raise UsageError(f"there is no pipeline {name!r}", hint="installed: " + ", ".join(sorted(found)))
+    pipeline = found[name].load()
+    if not isinstance(pipeline, Pipeline):
+        raise UsageError(f"the entry point {name!r} is no Pipeline but {type(pipeline).__name__}")
+    return pipeline
