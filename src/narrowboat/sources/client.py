@@ -41,7 +41,8 @@ class _Untrimmed(http.client.HTTPResponse):
         super().begin()
         if not self.chunked and self.length:
             self.length = None
-        self.will_close = False  # keeps the socket at hand, for its timeout
+        # A body's socket is kept at hand for its timeout; after any other answer the next request connects anew.
+        self.will_close = self.status not in (200, 206)
 
 
 class _Connection(HTTPConnection):
@@ -130,8 +131,8 @@ def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
 
 _FAILURES: tuple[tuple[type[BaseException], type[Passing | SourceError], str], ...] = (
     (urllib3.exceptions.ResponseError, SourceError, f"redirects more than {MOST_REDIRECTS} times"),
-    (urllib3.exceptions.URLSchemeUnknown, SourceError, "redirects to something that is neither http nor https"),
-    (urllib3.exceptions.LocationValueError, SourceError, "is not an address that can be fetched"),
+    (urllib3.exceptions.URLSchemeUnknown, SourceError, "leads to something that is neither http nor https"),
+    (urllib3.exceptions.LocationValueError, SourceError, "leads to an address that can't be fetched"),
     (UnicodeError, SourceError, "is not an address that can be fetched"),
     (urllib3.exceptions.NameResolutionError, Passing, "can't be reached: its name is not known here"),
     (urllib3.exceptions.NewConnectionError, Passing, "can't be reached"),

@@ -15,7 +15,7 @@ import shutil
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
-from urllib.parse import urlsplit
+from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
@@ -72,7 +72,7 @@ def validate(inputs: dict[str, Any]) -> dict[str, Any]:
                 "validator": _validator(response),
                 "bytes": int(length) if length.isdecimal() else None,
                 "type": _type(response),
-                "final_url": safe_url(response.url or inputs["url"]),
+                "final_url": safe_url(urljoin(inputs["url"], response.url or "")),
             }
 
     return tries.run(ask)
