@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 from collections.abc import AsyncGenerator, Awaitable, Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 from narrowboat.errors import DiskFull, OutputError
@@ -18,13 +19,21 @@ from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
-from narrowboat.sources.locate import Source
+from narrowboat.sources.locate import Source, safe_url
 from narrowboat.values import Facts, Json
 
 #: What a fetch and a write take, as measured: see the modules of the steps.
 FETCH = Step("narrowboat.sources.http:fetch", memory="32M", cores=0, name="fetch")
 #: A job that was running when this many supervisors in a row died runs alone from then on.
 DEATHS_UNTIL_ALONE = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Streamed:
+    """A value of a stream, and whether it was computed just now or comes from the journal."""
+
+    value: Json
+    new: bool
 
 
 class Job:
@@ -76,32 +85,61 @@ class Job:
             fetched = await self._unrecorded(FETCH, given)
         return str(fetched["path"])
 
-    async def run(self, step: Step, given: Json, facts: Facts | None = None) -> Json:
-        """The result of a step; from the journal when it was done before."""
-        return await self._run(self._key(step), step, given, facts or {})
+    @property
+    def cores(self) -> int:
+        """All the cores of this run."""
+        return self._shop.budget.cores
+
+    async def run(
+        self, step: Step, given: dict[str, Json], facts: Facts | None = None, *, at: dict[str, Json] | None = None
+    ) -> Json:
+        """The result of a step; from the journal when it was done before.
+
+        Args:
+            given: the input. Another input than before does the step again.
+            facts: what its demand is computed from.
+            at: input that only says where things lie (paths): other places do not do it again.
+        """
+        return await self._run(self._key(step), step, given, facts or {}, at)
 
     async def once(self, step: Step, given: Json) -> Json:
         """The result of a step that serves every job of this run that asks the same; not journaled."""
         return await self._once(f"{step.function} {given}", lambda: self._unrecorded(step, given))
 
-    async def stream(self, step: Step, given: Json, facts: Facts | None = None) -> AsyncGenerator[Json]:
-        """The values of a resumable step in order: those that are journaled, then new ones as they come."""
+    async def stream(
+        self, step: Step, given: Json, facts: Facts | None = None, *, at: dict[str, Json] | None = None
+    ) -> AsyncGenerator[Streamed]:
+        """The values of a resumable step in order: those that are journaled, then new ones as they come.
+
+        Arguments as for :meth:`run`.
+        """
         key = self._key(step)
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
         self.items_resumed += record.items
         if record.items and not record.done:
             record.log(f"{step.name} goes on after item {record.items}")
         async for _, value in self._journal.items(self.id, key):
-            yield value
-        run = self._step_run(step, record, given, facts or {})
+            yield Streamed(value, new=False)
+        run = self._step_run(step, record, {**given, **at} if at else given, facts or {})
         async with contextlib.aclosing(run.items()) as items:
             async for item in items:
-                yield item.value
+                yield Streamed(item.value, new=True)
 
     async def finished(self, step: Step) -> bool:
         """True when the journal has the step's whole result, so that its input is not needed."""
         row = await self._journal.step(self.id, step.name)
         return row is not None and row.state == "done" and row.version == step.version
+
+    async def result(self, step: Step) -> Json:
+        """The result that the journal has of a step; None when it has none."""
+        row = await self._journal.step(self.id, step.name)
+        return None if row is None else row.result
+
+    async def cursor(self, step: Step) -> Json:
+        """The cursor of a stream's last committed item; None when it has none."""
+        await self._journal.flush()
+        row = await self._journal.step(self.id, step.name)
+        return None if row is None else row.cursor
 
     def progress(self, fraction: float, **facts: Json) -> None:
         """Say how far the job is, 0 to 1, and anything else that a display may show."""
@@ -115,7 +153,7 @@ class Job:
         await self._journal.export_items(self.id, step.name, path)
         return str(path)
 
-    async def write(self, step: Step, given: dict[str, Json], *, again: bool = False) -> None:
+    async def write(self, step: Step, given: dict[str, Json], *, at: dict[str, Json]) -> None:
         """Write the outputs that are wanted and missing, all of them or none.
 
         The step gets ``targets`` (``[{"format", "path"}]``) beside what is given, and returns ``outputs``
@@ -124,13 +162,14 @@ class Job:
         targets = [
             {"format": output.format, "path": str(output.path)}
             for output in await self._journal.outputs(self.id)
-            if again or not (output.written and output.path.exists())
+            if not (output.written and output.path.exists())
         ]
         if not targets:
             return
         for folder in {Path(target["path"]).parent for target in targets}:
             make_folder(folder)
-        result = await self._run(self._key(step), step, {**given, "targets": targets}, {})
+        asked = {**given, "targets": targets, "claim": self._claim.token}  # each claim writes what is missing then
+        result = await self._run(self._key(step), step, asked, {}, at)
         for output in result["outputs"]:
             await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
 
@@ -145,9 +184,11 @@ class Job:
         count = self._keys[step.name] = self._keys.get(step.name, 0) + 1
         return step.name if count == 1 else f"{step.name}-{count}"
 
-    async def _run(self, key: str, step: Step, given: Json, facts: Facts) -> Json:
+    async def _run(
+        self, key: str, step: Step, given: dict[str, Json], facts: Facts, at: dict[str, Json] | None = None
+    ) -> Json:
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
-        return await self._step_run(step, record, given, facts).result()
+        return await self._step_run(step, record, {**given, **(at or {})}, facts).result()
 
     async def _unrecorded(self, step: Step, given: Json) -> Json:
         return await self._step_run(step, NoRecord(), given, {}).result()
@@ -164,6 +205,11 @@ class Job:
             scratch=self.scratch,
             alone=self._alone,
         )
+
+
+def shown(source: Source) -> str:
+    """A source as people are shown it: the file's name, or the address without secrets."""
+    return safe_url(source.location) if source.kind == "url" else Path(source.location).name
 
 
 def make_folder(folder: Path) -> None:

@@ -24,7 +24,7 @@ from narrowboat.memory.budget import Budget
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry, identify
-from narrowboat.runner.job import Job
+from narrowboat.runner.job import Job, shown
 from narrowboat.runner.outputs import want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.records import NoRecord, Peaks
@@ -32,7 +32,7 @@ from narrowboat.runner.results import Result
 from narrowboat.runner.scratch import Scratch, kill_leftovers
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step, digest
-from narrowboat.sources.locate import Source, locate, safe_url
+from narrowboat.sources.locate import Source, locate
 from narrowboat.values import Json
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.start import ForkServer
@@ -484,11 +484,6 @@ class Runner:
             row = await (self.cancel if op == "cancel" else self.retry)(str(request.get("id")))
             return {"id": row.id, "state": row.state, "reason": row.reason}
         raise UsageError(f"the control socket knows no {op!r}")
-
-
-def shown(source: Source) -> str:
-    """A source as people are shown it: the file's name, or the address without secrets."""
-    return safe_url(source.location) if source.kind == "url" else Path(source.location).name
 
 
 def error_of(row: JobRow) -> NarrowboatError | None:

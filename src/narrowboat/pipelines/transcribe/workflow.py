@@ -1,0 +1,98 @@
+"""Transcribe: an episode to a transcript. The workflow, which runs in the supervisor.
+
+Covers: the order of the steps, what is reserved for each, what makes two jobs the same.
+Does not cover: what the steps do (``steps``, ``media/``, ``engines/``).
+
+Options of a job: ``model`` (as for ``--model``), ``language`` (a code, or None to find out), ``max_download`` (bytes
+or None), ``cache`` (where packs are kept).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from pathlib import Path
+
+from narrowboat.engines.catalogue import SPEECH_ENGINE, SpeechModel, check_language, speech_demand, speech_model
+from narrowboat.runner.job import Job, shown
+from narrowboat.runner.pipeline import Pipeline
+from narrowboat.runner.steps import Step
+from narrowboat.values import Demand, Facts, Json
+
+FORMATS = ("txt", "srt", "vtt", "json")
+
+# Memory as measured, with a margin: see the modules of the steps.
+PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", memory="160M", name="prepare")
+PROBE = Step("narrowboat.media.probe:probe", memory="64M", name="probe")
+RECOGNISE = Step("narrowboat.pipelines.transcribe.steps:recognise", name="recognise", version=SPEECH_ENGINE)
+CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", name="captions")
+
+
+async def transcribe(job: Job) -> None:
+    """Fetch, probe, recognise, write. After a crash it goes on from the last journaled segment."""
+    model = speech_model(str(job.options["model"]))
+    recognise = _recognise(model, most_cores=job.cores)
+    if not await job.finished(recognise):
+        await _recognised(job, recognise, model)
+    facts = await job.result(PROBE)
+    given = {
+        "facts": facts,
+        "source": shown(job.source),
+        "engine": {"name": model.name, "version": model.version},
+        "language": await _language(job, recognise),
+    }
+    await job.write(CAPTIONS, given, at={"items": await job.export(recognise)})
+
+
+async def _recognised(job: Job, step: Step, model: SpeechModel) -> None:
+    audio = await job.fetch()
+    facts = await job.run(PROBE, {"name": shown(job.source)}, at={"path": audio})
+    prepared = await job.once(PREPARE, {"model": model.name, "cache": job.options["cache"]})
+    given = {"model": model.version, "language": job.options["language"], "stream": facts["stream"]}
+    at = {"path": audio, "model_dir": prepared["path"], "duration": facts["duration"]}
+    began, first = time.monotonic(), None
+    async with contextlib.aclosing(job.stream(step, given, facts, at=at)) as chunks:
+        async for chunk in chunks:
+            if chunk.new and first is None:
+                first = chunk.value["start"]
+            spent = time.monotonic() - began
+            speed = (chunk.value["end"] - first) / spent if first is not None and spent > 0 else None
+            job.progress(chunk.value["end"] / max(facts["duration"], 0.001), speed=speed)
+
+
+def _recognise(model: SpeechModel, most_cores: int) -> Step:
+    def demand(facts: Facts) -> Demand:
+        return speech_demand(model, facts, most_cores)
+
+    return RECOGNISE.with_engine(model.name, demand)
+
+
+async def _language(job: Job, step: Step) -> Json:
+    """The language that was asked for, or the one that was found."""
+    if job.options["language"] is not None:
+        return job.options["language"]
+    cursor = await job.cursor(step)
+    return cursor["language"] if cursor else None
+
+
+def identity(options: dict[str, Json]) -> Json:
+    """What changes a transcript: the model with its version, and the language."""
+    return [speech_model(str(options["model"])).version, options["language"]]
+
+
+def options(*, model: str, language: str | None, max_download: int | None, cache: Path) -> dict[str, Json]:
+    """The options of a job, from those of the command line.
+
+    Raises:
+        UsageError: no such model or language.
+    """
+    found = speech_model(model)
+    return {
+        "model": found.name,
+        "language": check_language(found, language),
+        "max_download": max_download,
+        "cache": str(cache),
+    }
+
+
+PIPELINE = Pipeline("transcribe", transcribe, formats=FORMATS, identity=identity)
