@@ -7,6 +7,7 @@ Does not cover: decoding (``media/audio``), recognising (``engines/speech``).
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from narrowboat import context
@@ -28,7 +29,7 @@ def recognise(inputs: dict[str, Any], cursor: Json) -> Iterator[Item]:
     start = cursor["sample"] if cursor else 0
     chunks = transcribe(
         blocks(inputs["path"], inputs["stream"], start),
-        model_dir=inputs["model_dir"],
+        model_dir=Path(inputs["model_dir"]),
         start_sample=start,
         language=cursor["language"] if cursor else inputs["language"],
         cores=context.cores,
