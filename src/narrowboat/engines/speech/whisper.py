@@ -9,15 +9,16 @@ Nothing here draws random numbers, so that the same sound gives the same words i
 
 from __future__ import annotations
 
-import ctypes
 import gzip
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Semaphore
 
 import ctranslate2
 
+from narrowboat.engines.speech import allocator
 from narrowboat.engines.speech.mel import RATE, log_mel
 from narrowboat.engines.speech.vocabulary import Vocabulary
 from narrowboat.engines.speech.voice import Samples
@@ -59,7 +60,10 @@ class Whisper:
     """
 
     def __init__(self, folder: Path, streams: int = 1) -> None:
-        keep_few_arenas()
+        allocator.keep_small()
+        # The encoder is the peak (whisper-base: 75 MiB of attention) and a third of the work: with one encoder for
+        # two streams, streams hardly wait, and fall into step, one encoding while the other decodes.
+        self._encoders = Semaphore((streams + 1) // 2)
         self.vocabulary = Vocabulary(folder)
         try:
             self._model = ctranslate2.models.Whisper(
@@ -87,7 +91,15 @@ class Whisper:
 
     def recognise(self, sound: Samples, language: str) -> list[Word]:
         """The words in ``sound`` (int16, mono, 16 kHz, at most 30 s); none where nobody speaks."""
-        encoded = self._model.encode(self._features(sound))
+        try:
+            return self._recognise(sound, language)
+        finally:
+            allocator.give_back()
+
+    def _recognise(self, sound: Samples, language: str) -> list[Word]:
+        features = self._features(sound)
+        with self._encoders:
+            encoded = self._model.encode(features)
         prompt = self.vocabulary.prompt(language)
         tokens, likelihood, no_speech = self._decode(encoded, prompt)
         if no_speech > NO_SPEECH and likelihood < UNLIKELY:
@@ -177,11 +189,3 @@ def repeats(text: str) -> bool:
     """True when the text says the same over and over: it compresses to less than 1/2.4."""
     data = text.encode()
     return len(data) > REPEATED * len(gzip.compress(data, mtime=0))
-
-
-def keep_few_arenas() -> None:
-    """Have glibc share two heaps among all threads: freed memory of one stream serves the next."""
-    arena_max = -8  # M_ARENA_MAX of malloc.h
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not on macOS
-    if mallopt is not None:
-        mallopt(arena_max, 2)
