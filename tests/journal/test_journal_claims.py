@@ -5,17 +5,17 @@ from __future__ import annotations
 import asyncio
 import tempfile
 from collections.abc import Awaitable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, invariant, precondition, rule
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 from journal_harness import Clock, new_job, numbers
 
-from narrowboat.errors import LeaseLost, NarrowboatError, UsageError
+from narrowboat.errors import JournalError, LeaseLost, NarrowboatError, UsageError
 from narrowboat.journal import Claim, Journal
 
 LEASE_S = 60.0
@@ -32,6 +32,7 @@ class Model:
     until: float = 0.0
     items: int = 0
     asked: bool = False
+    barred: set[int] = field(default_factory=set)  # tokens with an item that was refused
 
     def holds(self, claim: Claim) -> bool:
         return self.state == "running" and (claim.token, claim.owner) == (self.token, self.owner)
@@ -40,14 +41,13 @@ class Model:
 class Claims(RuleBasedStateMachine):
     """Two owners in turn, jobs, and every claim that was ever made."""
 
-    claims: Bundle[Claim] = Bundle("claims")
-
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.TemporaryDirectory()
         self.loop = asyncio.Runner()
         self.clock = Clock()
         self.model: dict[str, Model] = {}
+        self.claims: list[Claim] = []
         self.owner = "one"
         self.journal = self.open()
 
@@ -60,6 +60,12 @@ class Claims(RuleBasedStateMachine):
             return await call
 
         return self.loop.run(wait())
+
+    def pick(self, data: st.DataObject) -> Claim:
+        """Mostly a claim that holds, at times any that ever was."""
+        holding = [claim for claim in self.claims if self.model[claim.job_id].holds(claim)]
+        among = holding if holding and data.draw(st.sampled_from([True, True, True, False])) else self.claims
+        return data.draw(st.sampled_from(among))
 
     def refused(self, call: Awaitable[Any], kind: type[NarrowboatError] = LeaseLost) -> None:
         with pytest.raises(kind):
@@ -74,6 +80,11 @@ class Claims(RuleBasedStateMachine):
             self.loop.close()
             self.folder.cleanup()
 
+    @initialize()
+    def begin(self) -> None:
+        self.submit()
+        self.take("j0001")
+
     @precondition(lambda self: len(self.model) < 3)
     @rule()
     def submit(self) -> None:
@@ -86,22 +97,28 @@ class Claims(RuleBasedStateMachine):
         self.clock.now += seconds
 
     @precondition(lambda self: self.model)
-    @rule(target=claims, data=st.data())
-    def claim(self, data: st.DataObject) -> Any:
-        job_id = data.draw(st.sampled_from(sorted(self.model)))
+    @rule(data=st.data())
+    def claim(self, data: st.DataObject) -> None:
+        self.take(data.draw(st.sampled_from(sorted(self.model))))
+
+    def take(self, job_id: str) -> None:
         job = self.model[job_id]
         expired = job.state == "running" and job.until <= self.clock.now
         if job.state != "queued" and not expired:
             self.refused(self.journal.claim(job_id, LEASE_S))
-            return Claim(job_id, job.token + 1, self.owner)  # what somebody might make up
+            self.claims.append(Claim(job_id, job.token + 1, self.owner))  # what somebody might make up
+            return
         claim = self.do(self.journal.claim(job_id, LEASE_S))
         assert claim.token == job.token + 1
         job.state, job.token, job.owner = "running", claim.token, self.owner
         job.until = self.clock.now + LEASE_S
-        return claim
+        job.barred.discard(claim.token)
+        self.claims.append(claim)
 
-    @rule(claim=claims)
-    def renew(self, claim: Claim) -> None:
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data())
+    def renew(self, data: st.DataObject) -> None:
+        claim = self.pick(data)
         job = self.model[claim.job_id]
         if job.holds(claim):
             self.do(self.journal.renew(claim, LEASE_S))
@@ -109,8 +126,17 @@ class Claims(RuleBasedStateMachine):
         else:
             self.refused(self.journal.renew(claim, LEASE_S))
 
-    @rule(claim=claims, off=st.sampled_from([0, 0, 0, 0, 1, -1]), count=st.integers(1, 3))
-    def add_items(self, claim: Claim, off: int, count: int) -> None:
+    @rule(data=st.data(), counts=st.lists(st.integers(1, 3), min_size=1, max_size=3))
+    def add_items(self, data: st.DataObject, counts: list[int]) -> None:
+        for count in counts:
+            self.add_some(data, 0, count)
+
+    @rule(data=st.data(), off=st.sampled_from([1, -1]), count=st.integers(1, 3))
+    def add_wrong_items(self, data: st.DataObject, off: int, count: int) -> None:
+        self.add_some(data, off, count)
+
+    def add_some(self, data: st.DataObject, off: int, count: int) -> None:
+        claim = self.pick(data)
         job = self.model[claim.job_id]
         if not job.holds(claim):
             self.refused(self.journal.begin_step(claim, "recognise", "m:f", "1", "h"))
@@ -125,24 +151,30 @@ class Claims(RuleBasedStateMachine):
                 self.journal.add_item(claim, step.id, seq, {"at": seq}, {"n": seq})
             self.do(self.journal.flush())
         except NarrowboatError as error:
-            assert off != 0, error
+            assert off != 0 or claim.token in job.barred, error
+            job.barred.add(claim.token)
         else:
             assert off == 0
+            assert claim.token not in job.barred
             job.items += count
 
-    @rule(claim=claims)
-    def release(self, claim: Claim) -> None:
+    @precondition(lambda self: self.claims)
+    @rule(data=st.data(), state=st.sampled_from(["", *ENDED]))
+    def let_go(self, data: st.DataObject, state: str) -> None:
+        claim = self.pick(data)
         job = self.model[claim.job_id]
-        if job.holds(claim):
+        if state:
+            self.end(claim, job, state)
+        elif job.holds(claim):
             self.do(self.journal.release(claim))
             job.state, job.asked = ("cancelled", False) if job.asked else ("queued", False)
         else:
             self.refused(self.journal.release(claim))
 
-    @rule(claim=consumes(claims), state=st.sampled_from(ENDED))
-    def end(self, claim: Claim, state: str) -> None:
-        job = self.model[claim.job_id]
-        if job.holds(claim):
+    def end(self, claim: Claim, job: Model, state: str) -> None:
+        if job.holds(claim) and claim.token in job.barred and state == "done":
+            self.refused(self.journal.end(claim, state), JournalError)
+        elif job.holds(claim):
             self.do(self.journal.end(claim, state))
             job.state, job.asked = state, False
         else:
@@ -168,8 +200,10 @@ class Claims(RuleBasedStateMachine):
         if what == "restart":
             job.items = 0
 
-    @rule(owner=st.sampled_from(["one", "two"]))
+    @rule(owner=st.sampled_from(["", "", "", "one", "two"]))
     def another_supervisor(self, owner: str) -> None:
+        if not owner:
+            return  # more often, and there is little else
         self.do(self.journal.close())
         self.owner = owner
         self.journal = self.open()
@@ -189,7 +223,7 @@ class Claims(RuleBasedStateMachine):
 
 Claims.TestCase.settings = settings(
     max_examples=40,
-    stateful_step_count=30,
+    stateful_step_count=40,
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow],
 )

@@ -20,7 +20,7 @@ from narrowboat.journal.rows import Claim
 from narrowboat.journal.writer import Urgency, Writer, closed
 
 T = TypeVar("T")
-LATER, NOW, DURABLE = Urgency.LATER, Urgency.NOW, Urgency.DURABLE
+NOW, DURABLE = Urgency.NOW, Urgency.DURABLE
 
 
 class Core:
@@ -68,11 +68,6 @@ class Core:
         if self._reading is not None:
             self._reading.close()
             self._reading = None
-
-
-def key_of(claim: Claim) -> tuple[str, int]:
-    """Under which a queued write of ``claim`` reports its error."""
-    return claim.job_id, claim.token
 
 
 def check_claim(db: sqlite3.Connection, claim: Claim) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import Cancelled, LeaseLost, NotFound, UsageError
-from narrowboat.journal.core import NOW, Core, check_claim, key_of, no_such_job
+from narrowboat.journal.core import NOW, Core, check_claim, no_such_job
 from narrowboat.journal.ids import filled, job_id
 from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import ENDED, STATES, Claim, JobRow, NewJob, dump, job_row, os_text
@@ -74,7 +74,9 @@ class Jobs(Core):
             LeaseLost: it is not to be had, and why.
         """
         now = self._clock()
-        return await self._write(lambda db: _claim(db, job_id, self._owner, now, now + lease_s))
+        claim = await self._write(lambda db: _claim(db, job_id, self._owner, now, now + lease_s))
+        self._writing().forget_late(claim)  # whatever was written with its token before was made up
+        return claim
 
     async def renew(self, claim: Claim, lease_s: float) -> None:
         """Keep the job for ``lease_s`` seconds from now."""
@@ -85,7 +87,7 @@ class Jobs(Core):
         """Back to the queue, because a stop was asked for. A job that was asked to cancel is cancelled."""
         now = self._clock()
         await self._write(lambda db: _release(db, claim, now))
-        self._writing().forget_late(key_of(claim))
+        self._writing().forget_late(claim)
 
     async def end(self, claim: Claim, state: str, error: dict[str, Json] | None = None) -> None:
         """The job is ``done``, ``failed`` or ``cancelled``; ``error`` is the JSON of why.
@@ -100,11 +102,11 @@ class Jobs(Core):
 
         def work(db: sqlite3.Connection) -> None:
             if state == "done":
-                writer.raise_late(key_of(claim))
+                writer.raise_late(claim)
             _end(db, claim, state, reason, now)
 
         await self._write(work)
-        self._writing().forget_late(key_of(claim))
+        self._writing().forget_late(claim)
 
     async def request_cancel(self, job_id: str) -> JobRow:
         """A queued job is cancelled at once; a running one is marked; one that ended stays as it is."""

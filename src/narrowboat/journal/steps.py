@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import DiskFull, JournalError, OutputError, UsageError
-from narrowboat.journal.core import LATER, NOW, Core, check_claim, key_of
+from narrowboat.journal.core import NOW, Core, check_claim
 from narrowboat.journal.database import as_error, connect_reading
 from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import Claim, StepRow, dump, load, step_row
@@ -49,7 +49,8 @@ class Steps(Core):
             UsageError: value or cursor is not JSON.
             NarrowboatError: an earlier item of this claim could not be committed: lease lost, disk full, a gap.
         """
-        self._writing().raise_late(key_of(claim))
+        writer = self._writing()
+        writer.raise_late(claim)
         try:
             values = {"step": step_id, "seq": seq, "cursor": dump(cursor), "value": dump(value)}
         except (TypeError, ValueError, RecursionError) as error:
@@ -59,8 +60,13 @@ class Steps(Core):
                 seq=seq,
             ) from error
         values["job"] = claim.job_id
-        size = len(str(values["value"]))
-        self._later(lambda db: _add_item(db, claim, values), key=key_of(claim), size=size, urgency=LATER)
+
+        def work(db: sqlite3.Connection) -> None:
+            # Nothing is committed behind an item that was refused.
+            writer.raise_late(claim, tells=False)
+            _add_item(db, claim, values)
+
+        self._later(work, key=claim, size=len(str(values["value"])))
 
     async def finish_step(self, claim: Claim, step_id: int, result: Json) -> None:
         """The step is done with ``result``; its items are committed before.
@@ -73,7 +79,7 @@ class Steps(Core):
 
         def work(db: sqlite3.Connection) -> None:
             # On the writer's thread, behind the items: only here it is known how they fared.
-            writer.raise_late(key_of(claim))
+            writer.raise_late(claim)
             check_claim(db, claim)
             values = {"job": claim.job_id, "step": step_id, "result": text}
             if db.execute(_SQL["finish"], values).rowcount != 1:
@@ -85,12 +91,10 @@ class Steps(Core):
         """Commit what is queued.
 
         Raises:
-            NarrowboatError: a queued write failed since the last time; the first such error.
+            NarrowboatError: a queued write failed, and nobody was told yet.
         """
         await self._write(lambda db: None, NOW)
-        late = self._writing().take_late()
-        if late is not None:
-            raise late
+        self._writing().raise_untold()
 
     async def step(self, job_id: str, key: str) -> StepRow | None:
         """The step ``key`` of a job, if it was ever begun."""

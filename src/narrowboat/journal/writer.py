@@ -23,12 +23,12 @@ from typing import Any
 
 from narrowboat.errors import JournalError, NarrowboatError
 from narrowboat.journal.database import as_error
+from narrowboat.journal.rows import Claim
 
 MOST_IN_A_GROUP = 1000  # writes: a group that is this large is committed before its time
 MOST_BYTES = 1 << 20  # of their values; the same
 
 Work = Callable[[sqlite3.Connection], Any]
-Key = tuple[str, int]  # job and token: whose queued write failed
 _OF_ONE_WRITE = (sqlite3.IntegrityError, sqlite3.ProgrammingError, sqlite3.InterfaceError, sqlite3.DataError)
 
 
@@ -44,7 +44,7 @@ class Urgency(IntEnum):
 class _Write:
     work: Work
     urgency: Urgency
-    key: Key | None = None
+    key: Claim | None = None
     size: int = 0
     future: asyncio.Future[Any] | None = None
     result: Any = None
@@ -93,7 +93,8 @@ class Writer:
         self._db, self._path = db, path
         self._group_s, self._monotonic = group_s, monotonic
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
-        self._late: dict[Key | None, NarrowboatError] = {}
+        self._late: dict[Claim | None, NarrowboatError] = {}
+        self._untold: set[Claim | None] = set()
         self._durable = True  # as the connection comes
         self._stopped = False
         self._thread = threading.Thread(target=self._run, name="narrowboat-journal", daemon=True)
@@ -106,26 +107,33 @@ class Writer:
         self._queue.put(_Write(work, urgency, future=future))
         return await future
 
-    def later(self, work: Work, *, key: Key | None = None, size: int = 0, urgency: Urgency = Urgency.LATER) -> None:
+    def later(self, work: Work, *, key: Claim | None = None, size: int = 0, urgency: Urgency = Urgency.LATER) -> None:
         """Queue ``work`` on ``size`` bytes. When it fails, :meth:`raise_late` of ``key`` tells."""
         self._check_open()
         self._queue.put(_Write(work, urgency, key=key, size=size))
 
-    def raise_late(self, key: Key) -> None:
-        """Raise the first error that a queued write of ``key`` met, if any."""
+    def raise_late(self, key: Claim, *, tells: bool = True) -> None:
+        """Raise the first error that a queued write of ``key`` met, if any; ``tells`` somebody who waits."""
         error = self._late.get(key)
         if error is not None:
+            if tells:
+                self._untold.discard(key)
             raise error
 
-    def forget_late(self, key: Key) -> None:
+    def forget_late(self, key: Claim) -> None:
         """The claim is over: its queued writes no longer matter."""
         self._late.pop(key, None)
+        self._untold.discard(key)
 
-    def take_late(self) -> NarrowboatError | None:
-        """The first error of any queued write that is still untold; all of them are forgotten."""
-        errors = list(self._late.values())
-        self._late.clear()
-        return errors[0] if errors else None
+    def raise_untold(self) -> None:
+        """Raise an error of queued writes that nobody was told of yet. Claims that met one stay barred."""
+        while self._untold:
+            key = self._untold.pop()
+            error = self._late.get(key)
+            if key is None:
+                self._late.pop(None, None)
+            if error is not None:
+                raise error
 
     def stop(self) -> None:
         """Commit what is queued, fold the log into the file, close. Blocks; harmless when done twice."""
@@ -210,7 +218,9 @@ class Writer:
         error = write.error
         if error is not None and write.future is None:
             known = error if isinstance(error, NarrowboatError) else JournalError(f"a write failed: {error}")
-            self._late.setdefault(write.key, known)
+            if write.key not in self._late:
+                self._late[write.key] = known
+                self._untold.add(write.key)
 
     def _close(self) -> None:
         try:
