@@ -28,7 +28,6 @@ from narrowboat.media.container import (
     GAP,
     audio_stream,
     declared_duration,
-    has_video,
     one_thread,
     opened,
     truncated,
@@ -40,6 +39,7 @@ __all__ = ["BLOCK", "RATE", "blocks", "probe"]
 
 RATE = 16_000  # Hz, of the samples that blocks() gives
 BLOCK = 8_000  # samples: 0.5 s
+COLLECTED = 8_192  # samples of the source that are resampled at once
 LONGEST_GAP = 3_600  # seconds
 MOST_SILENCE = 86_400  # seconds
 #: Of all frames, how many may be damaged before the file is refused: players hide this much.
@@ -62,8 +62,20 @@ def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | Non
         SourceError: nothing, or less than the container declares, could be decoded, or more than
             :data:`MOST_DAMAGED` of the frames are damaged. Fewer are skipped and logged.
     """
-    skip, held, size = start_sample, [], 0
-    for samples in _timeline(str(path), stream, name or Path(path).name):
+    name = name or Path(path).name
+    try:
+        yield from _reblocked(_timeline(str(path), stream, name), start_sample)
+    except av.error.MemoryError:
+        raise MemoryError from None
+    except (av.error.FFmpegError, ValueError) as error:
+        raise undecodable(name, error) from None
+
+
+def _reblocked(pieces: Iterator[Samples], skip: int) -> Iterator[Samples]:
+    """Pieces of any length as blocks, without the first ``skip`` samples."""
+    held: list[Samples] = []
+    size = 0
+    for samples in pieces:
         if skip >= len(samples):
             skip -= len(samples)
             continue
@@ -72,10 +84,10 @@ def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | Non
         skip = 0
         if size >= BLOCK:
             joined = np.concatenate(held)
-            whole_blocks = size - size % BLOCK
-            for at in range(0, whole_blocks, BLOCK):
+            full = size - size % BLOCK
+            for at in range(0, full, BLOCK):
                 yield joined[at : at + BLOCK].copy()
-            held, size = [joined[whole_blocks:]], size - whole_blocks
+            held, size = [joined[full:]], size - full
     if size:
         yield np.concatenate(held)
 
@@ -83,22 +95,23 @@ def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | Non
 def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
     """Decoded and resampled sound, with silence where the timestamps leave something out."""
     position = silence = 0  # samples given so far, and those of them that were put in
+    last = 0.0  # seconds, as the timestamps say
     resampler = _Resampler()
     with opened(path, name) as container:
         stream = audio_stream(container, name, index)
         one_thread(stream)
-        begin = _begin(container)
+        begin = None if container.start_time is None else container.start_time / av.time_base
         declared = _promise(container, stream)
         for frame in _frames(container, stream, name):
-            if begin is None:
-                begin = frame.time
-            missing = _missing(frame, begin, position + resampler.pending)
-            if missing and silence + missing <= MOST_SILENCE * RATE:
+            if frame.time is not None:
+                begin = frame.time if begin is None else begin
+                last = frame.time - begin
+            if _missing(last, position + resampler.pending) and silence < MOST_SILENCE * RATE:
                 # What the resampler still holds is sound from before the gap.
                 for samples in resampler.flush():
                     position += len(samples)
                     yield samples
-                missing = max(0, _missing(frame, begin, position))
+                missing = _missing(last, position)
                 silence += missing
                 position += missing
                 yield from _silence(missing)
@@ -108,28 +121,20 @@ def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
         for samples in resampler.flush():
             position += len(samples)
             yield samples
-    if declared is not None and position / RATE < declared * (1 - SHORTER_SHARE) - SHORTER_BY:
-        raise truncated(name, f"its sound ends at {position / RATE:.1f} s of {declared:.1f} s")
-
-
-def _begin(container: Any) -> float | None:
-    return None if container.start_time is None else container.start_time / av.time_base
+    reached = max(position / RATE, last)
+    if declared is not None and reached < declared * (1 - SHORTER_SHARE) - SHORTER_BY:
+        raise truncated(name, f"its sound ends at {reached:.1f} s of {declared:.1f} s")
 
 
 def _promise(container: Any, stream: Any) -> float | None:
     """The seconds of sound that must come; None where the container does not say it of this stream."""
-    vague = container.format.name in BARE - {"flac"} or (
-        container.format.name == "matroska,webm" and has_video(container)
-    )
+    vague = container.format.name in BARE - {"flac"} | {"matroska,webm"}
     return None if vague else declared_duration(container, stream)
 
 
-def _missing(frame: Any, begin: float | None, position: int) -> int:
-    """How many samples lie between ``position`` and where the frame's timestamp puts it; 0 where it is no gap."""
-    time = frame.time
-    if time is None or begin is None:
-        return 0
-    missing = round((time - begin) * RATE) - position
+def _missing(time: float, position: int) -> int:
+    """How many samples lie between ``position`` and ``time`` in seconds; 0 where that is no gap."""
+    missing = round(time * RATE) - position
     return missing if GAP * RATE < missing <= LONGEST_GAP * RATE else 0
 
 
@@ -142,20 +147,17 @@ def _silence(samples: int) -> Iterator[Samples]:
 def _frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
     """Decoded frames; damaged ones are skipped, and counted."""
     packets = bad = frames = 0
-    try:
-        for packet in container.demux(stream):
-            packets += 1
-            try:
-                decoded = packet.decode()
-            except av.error.MemoryError:
-                raise MemoryError from None
-            except (av.error.InvalidDataError, av.error.PatchWelcomeError):
-                bad += 1
-                continue
-            frames += len(decoded)
-            yield from decoded
-    except av.error.FFmpegError as error:
-        raise undecodable(name, error) from None
+    for packet in container.demux(stream):
+        packets += 1
+        try:
+            decoded = packet.decode()
+        except (av.error.MemoryError, av.error.EOFError):
+            raise
+        except av.error.FFmpegError:
+            bad += 1
+            continue
+        frames += len(decoded)
+        yield from decoded
     if not frames:
         raise SourceError(f"{name} holds no sound that can be decoded", reason="not_media")
     if bad > max(FEW_DAMAGED, MOST_DAMAGED * packets):
@@ -172,6 +174,7 @@ class _Resampler:
     def __init__(self) -> None:
         self._key: tuple[object, ...] | None = None
         self._resampler: Any = None
+        self._fifo: Any = None
         self._in, self._rate = 0, RATE  # samples pushed, and their rate
         self._out = 0
 
@@ -181,21 +184,27 @@ class _Resampler:
         return self._in * RATE // self._rate - self._out
 
     def push(self, frame: Any) -> Iterator[Samples]:
+        """What comes out when ``frame`` goes in: often nothing, since frames are collected."""
         key = (frame.sample_rate, frame.format.name, frame.layout.name, frame.layout.nb_channels)
         if key != self._key:
             yield from self.flush()
             self._key = key
         if self._resampler is None:
             self._resampler = av.AudioResampler(format="s16", layout="mono", rate=RATE)
+            self._fifo = av.AudioFifo()
         frame.pts = None  # the timeline above keeps the time
         self._in, self._rate = self._in + frame.samples, frame.sample_rate
-        yield from self._convert(frame)
+        self._fifo.write(frame)
+        while self._fifo.samples >= COLLECTED:  # a call costs more than a frame
+            yield from self._convert(self._fifo.read(COLLECTED))
 
     def flush(self) -> Iterator[Samples]:
         """What is still held back; the next frame starts afresh."""
         if self._resampler is not None:
+            if self._fifo.samples:
+                yield from self._convert(self._fifo.read(0, partial=True))
             yield from self._convert(None)
-        self._resampler, self._in, self._out = None, 0, 0
+        self._resampler, self._fifo, self._in, self._out = None, None, 0, 0
 
     def _convert(self, frame: Any) -> Iterator[Samples]:
         for converted in self._resampler.resample(frame):

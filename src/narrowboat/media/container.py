@@ -145,7 +145,11 @@ def has_video(container: Any) -> bool:
 def declared_duration(container: Any, stream: Any) -> float | None:
     """Seconds from the container's start to the end of its sound, as far as headers say."""
     if container.format.name == "matroska,webm" or stream.duration is None:
-        return container.duration / av.time_base if container.duration else None
+        if not container.duration:
+            return None
+        # Matroska counts from 0, wherever its first timestamp is.
+        late = max(0, container.start_time or 0) if container.format.name == "matroska,webm" else 0
+        return float(container.duration - (late if late > GAP * av.time_base else 0)) / av.time_base
     late = 0.0
     if stream.start_time is not None and container.start_time is not None:
         late = max(0.0, float(stream.start_time * stream.time_base) - container.start_time / av.time_base)
