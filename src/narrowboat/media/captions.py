@@ -19,7 +19,7 @@ import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 from narrowboat import context
 from narrowboat.errors import DiskFull, NarrowboatError, OutputError, UsageError
@@ -77,7 +77,8 @@ def _write_parts(inputs: dict[str, Any], targets: list[tuple[str, Path]], parts:
         for (kind, path), part in zip(targets, parts, strict=True):
             with _explained(path):
                 path.parent.mkdir(parents=True, exist_ok=True)
-                file = stack.enter_context(part.open("w", encoding="utf-8", newline="\n", errors="replace"))
+                file = part.open("w", encoding="utf-8", newline="\n", errors="replace")
+                stack.callback(_close_anyway, file)
                 writers.append((path, FORMATS[kind](file.write, inputs)))
                 files.append((path, file))
         for segment in _segments(Path(inputs["items"])):
@@ -91,6 +92,13 @@ def _write_parts(inputs: dict[str, Any], targets: list[tuple[str, Path]], parts:
             with _explained(path):
                 file.flush()
                 os.fsync(file.fileno())
+                file.close()
+
+
+def _close_anyway(file: TextIO) -> None:
+    """After an error, what could not be written before can't be now, and the first error is the one to tell."""
+    with contextlib.suppress(OSError):
+        file.close()
 
 
 def _segments(items: Path) -> Iterator[dict[str, Any]]:
