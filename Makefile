@@ -1,0 +1,60 @@
+# All there is to do with a checkout. `make demo` and `make test` set everything up by themselves, once.
+# Needs Python 3.11 or newer with venv, and a Python package registry (as pip is configured).
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.ready
+LOCK := requirements/dev.lock
+
+.PHONY: help setup demo test lint bench lock clean
+.DELETE_ON_ERROR:
+
+help:
+	@echo "make demo   transcribe a sample of real speech inside 512M"
+	@echo "make test   run the tests"
+	@echo "make lint   ruff and mypy"
+	@echo "make bench  memory and time figures, the quick ones (bench/README.md tells of the others)"
+	@echo "make lock   make $(LOCK) again from pyproject.toml; UPGRADE=1 takes newer versions"
+	@echo "make clean  remove what the above made, but for $(VENV) and the models in your cache"
+
+setup: $(STAMP)
+
+$(STAMP): $(LOCK) pyproject.toml
+	@command -v "$(PYTHON)" >/dev/null || { \
+	  echo "setup: there is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; \
+	  exit 2; }
+	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
+	  echo "setup: Python 3.11 or newer is needed, and $(PYTHON) is `"$(PYTHON)" -V 2>&1`. Name another: make setup PYTHON=python3.12" >&2; \
+	  exit 2; }
+	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
+	  echo "setup: $(PYTHON) comes without its venv module. On Debian and Ubuntu: apt install python3-venv" >&2; \
+	  exit 2; }
+	"$(PYTHON)" -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --require-hashes -r $(LOCK)
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+demo: $(STAMP)
+	$(BIN)/narrowboat demo --memory 512M
+
+test: $(STAMP)
+	$(BIN)/python -m pytest
+
+lint: $(STAMP)
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+bench: $(STAMP)
+	$(BIN)/python bench/transcribe.py --quick
+
+# Made with the oldest Python that is supported: what that one resolves to, the newer ones can install.
+lock: $(STAMP)
+	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
+	  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
+	  --extra speech --extra dev --output-file $(LOCK) pyproject.toml
+
+clean:
+	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build demo-output
+	find . -name __pycache__ -not -path './$(VENV)/*' -prune -exec rm -rf {} +
