@@ -39,7 +39,6 @@ class Entry:
     again: bool = False
     peak_used: int = 0
     items_resumed: int = 0
-    began: float = 0.0
     seconds: float = 0.0
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 

@@ -1,0 +1,77 @@
+"""The run report: what a run did and what it used, as JSON.
+
+Covers: building it (version 1, described in docs/report.md) and writing it in one go.
+Does not cover: showing it to people (``cli/``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from narrowboat.errors import OutputError
+from narrowboat.memory.cgroups import own_groups
+from narrowboat.runner.reading import shown_source
+from narrowboat.workers.tiers import tiers
+
+if TYPE_CHECKING:
+    from narrowboat.runner.entries import Entry
+    from narrowboat.runner.runner import Runner
+
+VERSION = 1
+
+
+async def report(runner: Runner) -> dict[str, Any]:
+    """The report of a run so far; the runner must still be open. Sizes in bytes, times in seconds."""
+    runner.guard.poll()  # a run that ended between two polls has figures too
+    return {
+        "version": VERSION,
+        "limit_bytes": runner.budget.limit.bytes,
+        "limit_source": runner.budget.limit.source,
+        "budget_bytes": runner.budget.bytes,
+        "enforcement": [tier.name for tier in tiers(own_groups()) if tier.in_force],
+        "wall_s": round(time.monotonic() - runner.started, 3),
+        "supervisor_peak_bytes": runner.guard.supervisor_peak_resident,
+        "peak_used_bytes": runner.guard.peak_used,
+        "peak_reserved_bytes": runner.budget.peak_reserved,
+        "jobs": [await _job(runner, entry) for entry in runner.entries],
+    }
+
+
+async def _job(runner: Runner, entry: Entry) -> dict[str, Any]:
+    row = await runner.journal.job(entry.id)
+    attempts = await runner.journal.attempts(entry.id)
+    return {
+        "id": row.id,
+        "pipeline": row.pipeline,
+        "source": shown_source(row),
+        "state": entry.state,
+        "reason": None if entry.error is None or entry.state == "queued" else entry.error.to_json(),
+        "attempts": row.attempts,
+        "overruns": row.overruns,
+        "items": row.items,
+        "items_resumed": row.items_resumed,
+        "peak_used_bytes": max([entry.peak_used, *(attempt.peak_bytes or 0 for attempt in attempts)]),
+        "seconds": round(entry.seconds, 3),
+        "outputs": [str(output.path) for output in await runner.journal.outputs(entry.id) if output.written],
+    }
+
+
+def write_report(made: dict[str, Any], path: Path) -> None:
+    """Write a report: beside, and then renamed.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    beside = path.with_name(f".{path.name}.part")
+    try:
+        beside.write_text(json.dumps(made, indent=2) + "\n", "utf-8")
+        beside.replace(path)
+    except OSError as error:
+        raise OutputError(f"the report {path} can't be written: {error.strerror or error}", path=str(path)) from error
+    finally:
+        with contextlib.suppress(OSError):
+            beside.unlink(missing_ok=True)

@@ -1,0 +1,206 @@
+"""Which job runs when: starting jobs as there is room, seeing each to its end, stopping them.
+
+Covers: the jobs of this run in memory, their claims, and how each ended.
+Does not cover: taking jobs in (``runner``), one job's steps (``job``, ``attempts``), bytes and cores (``memory/``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable, Iterable
+
+from narrowboat.errors import Cancelled, Interrupted, LeaseLost, NarrowboatError, StepFailed
+from narrowboat.journal.journal import Journal
+from narrowboat.journal.rows import Claim
+from narrowboat.runner.attempts import Workshop
+from narrowboat.runner.entries import Entry
+from narrowboat.runner.job import Job, shown
+from narrowboat.runner.scratch import Scratch
+from narrowboat.runner.status import Live
+from narrowboat.values import Json
+
+LEASE_S = 60.0
+#: Seconds between two looks at whether a run was stopped, for those who wait for a job.
+_LOOK_S = 0.2
+
+
+class Scheduler:
+    """Runs entries. One event loop, no locks."""
+
+    def __init__(self, journal: Journal, shop: Workshop, scratch: Scratch) -> None:
+        self._journal = journal
+        self._shop = shop
+        self._scratch = scratch
+        self.entries: dict[str, Entry] = {}
+        self.live: dict[str, Live] = {}
+        self.stopping = False
+        self._queue: deque[str] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._claims: dict[str, Claim] = {}
+        self._cancelled: set[str] = set()
+        self._once: dict[str, asyncio.Task[Json]] = {}
+        self._renewed = time.monotonic()
+        self._changed = asyncio.Event()
+        shop.granted = self.pump
+
+    # -- starting -----------------------------------------------------------------------------------------------
+
+    def add(self, entry: Entry) -> None:
+        """Queue a job of this run."""
+        entry.state = "queued"
+        self.entries[entry.id] = entry
+        self._queue.append(entry.id)
+        self.pump()
+
+    def pump(self) -> None:
+        """Start jobs while those that run do not wait for room themselves."""
+        while self._queue and not self.stopping and self._has_room():
+            entry = self.entries[self._queue.popleft()]
+            entry.state = "running"
+            self.live[entry.id] = Live(entry.id, shown(entry.source), waiting=True)
+            self._tasks[entry.id] = asyncio.create_task(self._run(entry), name=f"narrowboat-{entry.id}")
+
+    def _has_room(self) -> bool:
+        return sum(live.waiting for live in self.live.values()) < self._shop.budget.cores
+
+    async def wanted(self) -> None:
+        """Wait until another job would start at once, or the run is stopped."""
+        while (self._queue or not self._has_room()) and not self.stopping:
+            self._changed.clear()
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._changed.wait(), _LOOK_S)
+
+    async def renew_leases(self) -> None:
+        """Renew the leases of running jobs when it is time."""
+        if time.monotonic() - self._renewed < LEASE_S / 3:
+            return
+        self._renewed = time.monotonic()
+        for claim in list(self._claims.values()):
+            with contextlib.suppress(LeaseLost):  # its own task finds out with its next write
+                await self._journal.renew(claim, LEASE_S)
+
+    # -- one job ------------------------------------------------------------------------------------------------
+
+    async def _run(self, entry: Entry) -> None:
+        live = self.live[entry.id]
+        state, error = "queued", None
+        began = time.monotonic()
+        try:
+            state, error = await self._work(entry, live)
+        except NarrowboatError as problem:  # the journal itself: the job stays as it is there
+            error = problem
+        finally:
+            entry.peak_used = max(entry.peak_used, live.peak_used)
+            entry.seconds += time.monotonic() - began
+            for table in (self.live, self._tasks, self._claims):
+                table.pop(entry.id, None)
+            self._cancelled.discard(entry.id)
+            self.finished(entry, state, error)
+            self.pump()
+
+    async def _work(self, entry: Entry, live: Live) -> tuple[str, NarrowboatError | None]:
+        claim = self._claims[entry.id] = await self._journal.claim(entry.id, LEASE_S)
+        row = await self._journal.job(entry.id)
+        scratch = await self._scratch.own(entry.id)
+        job = Job(
+            row, claim, entry.source, journal=self._journal, shop=self._shop, live=live, scratch=scratch, once=self.once
+        )
+        try:
+            state, error = await self._outcome(entry, job)
+        finally:
+            entry.items_resumed = job.items_resumed
+        if state == "queued":
+            await self._journal.release(claim)
+        else:
+            await self._journal.end(claim, state, None if error is None else error.to_json())
+            await self._scratch.remove(entry.id)
+        return state, error
+
+    async def _outcome(self, entry: Entry, job: Job) -> tuple[str, NarrowboatError | None]:
+        try:
+            await entry.pipeline.workflow(job)
+            await self._journal.flush()
+        except Interrupted as error:
+            return "queued", error
+        except NarrowboatError as error:
+            return "failed", error
+        except asyncio.CancelledError:
+            if entry.id in self._cancelled:
+                return "cancelled", Cancelled("it was cancelled")
+            return "queued", Interrupted("the run was stopped; committed work is kept")
+        except Exception as error:  # a mistake in a workflow must not take the run along
+            return "failed", StepFailed(f"the workflow {entry.pipeline.name} raised {type(error).__name__}: {error}")
+        return "done", None
+
+    def finished(self, entry: Entry, state: str, error: NarrowboatError | None) -> None:
+        """Note how a job of this run ended, and wake those who wait for it."""
+        self.entries[entry.id] = entry
+        entry.state, entry.error = state, error
+        self._changed.set()
+        for waiter in entry.waiters:
+            if not waiter.done():
+                waiter.set_result(None)
+        entry.waiters.clear()
+
+    async def once(self, key: str, work: Callable[[], Awaitable[Json]]) -> Json:
+        """Do ``work`` once for all who ask for ``key``; what failed is done again by the next to ask."""
+        if key not in self._once:
+            task = self._once[key] = asyncio.ensure_future(work())
+            task.add_done_callback(lambda done: self._forget_once(key, done))
+        return await asyncio.shield(self._once[key])
+
+    def _forget_once(self, key: str, done: asyncio.Task[Json]) -> None:
+        if done.cancelled() or done.exception() is not None:
+            self._once.pop(key, None)
+
+    # -- ending -------------------------------------------------------------------------------------------------
+
+    def is_running(self, job_id: str) -> bool:
+        """True while the job's workflow runs."""
+        return job_id in self._tasks
+
+    async def wait(self, job_ids: Iterable[str]) -> None:
+        """Wait until the jobs have ended, or the run was stopped."""
+        for job_id in job_ids:
+            entry = self.entries[job_id]
+            while entry.state in ("queued", "running") and not (self.stopping and job_id not in self._tasks):
+                waiter = asyncio.get_running_loop().create_future()
+                entry.waiters.append(waiter)
+                await asyncio.wait([waiter], timeout=_LOOK_S)
+
+    async def cancel(self, job_id: str) -> None:
+        """Stop a job's worker and wait until the job has ended as cancelled; nothing when it does not run."""
+        task = self._tasks.get(job_id)
+        if task is not None:
+            self._cancelled.add(job_id)
+            task.cancel()
+            await asyncio.wait([task])
+            return
+        with contextlib.suppress(ValueError):
+            self._queue.remove(job_id)
+        if job_id in self.entries:
+            self.finished(self.entries[job_id], "cancelled", Cancelled("it was cancelled"))
+
+    async def stop(self, grace_s: float) -> None:
+        """Start nothing more; running steps get ``grace_s`` seconds to reach an item boundary."""
+        self.stopping = True
+        self._queue.clear()
+        self._shop.stop()
+        self._changed.set()
+        tasks = list(self._tasks.values())
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
+        await self.abort()
+
+    async def abort(self) -> None:
+        """Stop at once: what runs is killed; what is committed is kept."""
+        self.stopping = True
+        self._queue.clear()
+        tasks = [*self._tasks.values(), *self._once.values()]
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks)

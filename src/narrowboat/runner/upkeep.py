@@ -1,0 +1,96 @@
+"""Looking after a home that no supervisor holds: cancelling, and clearing out what has ended.
+
+Covers: what is done in the journal directly, with the home locked meanwhile.
+Does not cover: a home with a supervisor (its control socket), running anything (``runner``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from narrowboat.errors import UsageError
+from narrowboat.journal.journal import Journal
+from narrowboat.journal.rows import ENDED, JobRow
+from narrowboat.runner.scratch import Scratch
+
+
+@dataclass(frozen=True, slots=True)
+class Cleaned:
+    """What was cleared out, or would be: jobs, stray scratch folders, bytes on disk."""
+
+    jobs: list[str]
+    scratch: int
+    freed_bytes: int
+
+
+async def cancel(home: Path, job_id: str) -> JobRow:
+    """Cancel a job that waits to go on.
+
+    Raises:
+        NotFound: there is no such job.
+        UsageError: it has ended.
+        HomeHeld: a supervisor has come.
+    """
+    async with await Journal.open(home, owner="cancel") as journal:
+        row = await journal.job(job_id)
+        if row.state in ENDED:
+            raise UsageError(f"job {row.id} has ended already: {row.state}")
+        row = await journal.request_cancel(row.id)
+        await Scratch(home, journal).remove(row.id)
+        return row
+
+
+async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = ENDED, dry: bool = False) -> Cleaned:
+    """Forget jobs that have ended, and remove scratch that nobody owns. Outputs are not touched.
+
+    Args:
+        older_s: only jobs that ended so many seconds ago; None for any.
+        states: only jobs that ended so.
+        dry: change nothing.
+
+    Raises:
+        HomeHeld: a supervisor is at work.
+    """
+    if not home.is_dir():
+        return Cleaned([], 0, 0)
+    async with await Journal.open(home, owner="clean") as journal:
+        rows = await journal.jobs(states=[state for state in states if state in ENDED])
+        before = time.time() - (older_s or 0)
+        chosen = [row.id for row in rows if older_s is None or (row.ended or 0) <= before]
+        stray = await _stray(home, journal)
+        if dry:
+            return Cleaned(chosen, len(stray), sum(map(disk_use, stray)))
+        had = disk_use(home / "scratch") + _journal_size(home)
+        for job_id in chosen:
+            for path in await journal.forget(job_id):
+                shutil.rmtree(path, ignore_errors=True)
+                await journal.disown_scratch(path)
+        await Scratch(home, journal).tidy()
+    return Cleaned(chosen, len(stray), max(0, had - disk_use(home / "scratch") - _journal_size(home)))
+
+
+async def _stray(home: Path, journal: Journal) -> list[Path]:
+    """Scratch folders of no job that may still run."""
+    live = await journal.jobs(states=("queued", "running"))
+    owned = {path for job in live for path in await journal.scratch_of(job.id)}
+    with contextlib.suppress(OSError):
+        return [path for path in (home / "scratch").iterdir() if path not in owned]
+    return []
+
+
+def disk_use(folder: Path) -> int:
+    """Bytes on disk of all files below a folder."""
+    total = 0
+    for path in folder.rglob("*"):
+        with contextlib.suppress(OSError):
+            total += path.lstat().st_blocks * 512
+    return total
+
+
+def _journal_size(home: Path) -> int:
+    return sum(path.stat().st_size for path in home.glob("journal.db*"))
