@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from narrowboat.engines.footprint import footprint
 from narrowboat.engines.known import PACKS, Pack
 from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB
@@ -43,15 +44,15 @@ LANGUAGES = frozenset(
     sd si sk sl sn so sq sr su sv sw ta te tg th tk tl tr tt uk ur uz vi yi yo yue zh""".split()  # noqa: SIM905 -- as a list it would be a hundred lines
 )
 
-#: Bytes (anonymous + shared) of a transcription: one stream, and each further one. Measured; see bench/.
+#: Bytes (anonymous + shared) of a worker that transcribes: one stream; a second; each further one. Measured on an
+#: mp3 of 4.5 minutes: 227 MiB with one stream of base, 301 with two, 365 with two that encode at the same time;
+#: 176, 214 and 255 for tiny.en. The largest further stream is one that encodes.
 _MEASURED = {
-    "whisper-base": (330 * MIB, 160 * MIB),
-    "whisper-tiny.en": (230 * MIB, 110 * MIB),
+    "whisper-base": (250 * MIB, 80 * MIB, 145 * MIB),
+    "whisper-tiny.en": (195 * MIB, 45 * MIB, 85 * MIB),
 }
-# Models that we have not measured: the work space of a stream grows with the width and heads, the rest with the file.
 _MODEL_FILES = ("model.bin", "config.json")
 _VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
-_BASE_FILE = 145_217_532  # bytes of whisper-base as float16
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,18 +129,16 @@ def check_language(model: SpeechModel, language: str | None) -> str | None:
 
 
 def speech_demand(model: SpeechModel, facts: Facts, most_cores: int) -> Demand:
-    """What a transcription asks for; the length of the sound does not matter.
+    """What a transcription asks for. How long the sound is does not matter, so ``facts`` are not looked at.
 
-    A model that was not measured is taken as a multiple of the measured one by the size of its file.
+    Packs were measured; the footprint of other models is computed from their shapes.
     """
+    most = max(1, most_cores)
     if model.pack is not None:
-        first, further = _MEASURED[model.pack]
-    else:
-        folder = Path(model.path or "")
-        ratio = max(0.25, (folder / "model.bin").stat().st_size / _BASE_FILE)
-        base, stream = _MEASURED["whisper-base"]
-        first, further = int(base * max(0.75, ratio)), int(stream * max(0.75, ratio))
-    return Demand(bytes=first, cores=1, most_cores=max(1, most_cores), bytes_per_core=further)
+        first, second, further = _MEASURED[model.pack]
+        return Demand(bytes=first, cores=1, most_cores=most, bytes_per_core=second if most <= 2 else further)
+    found = footprint(Path(model.path or "") / "model.bin")
+    return Demand(bytes=found.first, cores=1, most_cores=most, bytes_per_core=found.further)
 
 
 def missing_files(folder: Path) -> list[str]:

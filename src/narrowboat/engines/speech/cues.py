@@ -53,10 +53,15 @@ def _sentences(words: Words) -> list[Words]:
     parts: list[Words] = []
     begin = 0
     for place in range(1, len(words) + 1):
-        if place == len(words) or _ends(words[place - 1], _SENTENCE_ENDS) or _gap(words, place) > PAUSE:
+        if place == len(words) or _sentence_ends(words, place) or _gap(words, place) > PAUSE:
             parts.append(words[begin:place])
             begin = place
     return parts
+
+
+def _sentence_ends(words: Words, place: int) -> bool:
+    """Whether a sentence ends before ``words[place]``: not where a small letter follows, as after "a.m."."""
+    return _ends(words[place - 1], _SENTENCE_ENDS) and not words[place].text.strip()[:1].islower()
 
 
 def _fitted(words: Words) -> list[Words]:
