@@ -33,12 +33,12 @@ def parse_size(text: str | int) -> int:
 
 
 def format_size(size: float) -> str:
-    """``size`` in bytes as ``"412 MiB"``, ``"1.5 GiB"``: three significant figures at most."""
+    """``size`` in bytes as ``"412 MiB"``, ``"1.5 GiB"``: rounded to three figures at most, within 5 %."""
     value, unit = float(size), "B"
     for larger in ("KiB", "MiB", "GiB", "TiB"):
         if abs(value) < 1023.5:
             break
         value, unit = value / 1024, larger
-    if unit in ("B", "KiB") or abs(value) >= 99.5:
+    if unit == "B" or abs(value) >= 99.5:
         return f"{value:.0f} {unit}"
     return f"{value:.1f} {unit}"

@@ -145,9 +145,7 @@ class Budget:
 
     # -- reserving ----------------------------------------------------------------------------------------------
 
-    def reserve(
-        self, memory: str | int, *, cores: int = 0, label: str = "", timeout: float | None = None
-    ) -> Reserving:
+    def reserve(self, memory: str | int, *, cores: int = 0, label: str = "", timeout: float | None = None) -> Reserving:
         """Room for code that stays in this process: ``with budget.reserve("200M"): …`` or ``async with``.
 
         Entering waits until the bytes are free; leaving gives them back. Nothing is enforced on the caller's
@@ -177,10 +175,17 @@ class Budget:
                 waiter.future.set_exception(self._refusal(waiter))
                 return waiter.future
             self._waiters.append(waiter)
+            waiter.future.add_done_callback(self._left)
             self._admit()
             if not waiter.future.done() and demand.cores:
                 self._call_in()
         return waiter.future
+
+    def _left(self, future: Future[Reservation]) -> None:
+        """Somebody may have stopped waiting: those who were kept behind may pass."""
+        if future.cancelled():
+            with self._lock:
+                self._admit()
 
     def release(self, reservation: Reservation) -> None:
         """Give a reservation back; a second time does nothing."""

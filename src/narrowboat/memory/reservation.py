@@ -29,9 +29,7 @@ class Reservation:
         on_cores: called with ``cores_allowed`` when it changes, in the thread that changed it.
     """
 
-    def __init__(
-        self, size: int, cores: int, *, demand: Demand, label: str, budget: Budget, in_process: bool
-    ) -> None:
+    def __init__(self, size: int, cores: int, *, demand: Demand, label: str, budget: Budget, in_process: bool) -> None:
         self.bytes = size
         self.cores = cores
         self.cores_allowed = cores
@@ -90,9 +88,7 @@ class Reserving:
             raise
         return self._held
 
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None
-    ) -> None:
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         if self._held is not None:
             self._held.release()
 
