@@ -230,9 +230,12 @@ async def test_queued_writes_wait_for_company_and_go_with_the_next_urgent_one(tm
         while len(await numbers(journal, claim.job_id)) < 1000:
             pass
         journal.log(claim.job_id, "last words")
+        await journal.flush()
+        assert journal.backlog() == 0
+        journal.log(claim.job_id, "the very last")
     async with await Journal.open(tmp_path, owner="me") as journal:
         assert len(await numbers(journal, claim.job_id)) == 1500  # closing commits
-        assert [line.message for line in await journal.history(claim.job_id)] == ["last words"]
+        assert [line.message for line in await journal.history(claim.job_id)] == ["last words", "the very last"]
 
 
 @asynchronous

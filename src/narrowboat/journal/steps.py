@@ -87,6 +87,10 @@ class Steps(Core):
 
         await self._write(work)
 
+    def backlog(self) -> int:
+        """How many writes the disk is behind. Who adds items without end flushes when it grows."""
+        return self._writing().backlog()
+
     async def flush(self) -> None:
         """Commit what is queued.
 

@@ -112,6 +112,10 @@ class Writer:
         self._check_open()
         self._queue.put(_Write(work, urgency, key=key, size=size))
 
+    def backlog(self) -> int:
+        """Writes that the thread has not looked at yet."""
+        return self._queue.qsize()
+
     def raise_late(self, key: Claim, *, tells: bool = True) -> None:
         """Raise the first error that a queued write of ``key`` met, if any; ``tells`` somebody who waits."""
         error = self._late.get(key)
