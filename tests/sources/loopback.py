@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import ssl
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -39,6 +40,7 @@ Answer = Callable[[Request], None]
 @dataclass
 class Server:
     answer: Answer
+    tls: ssl.SSLContext | None = None
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
@@ -49,7 +51,7 @@ class Server:
         self._thread.start()
 
     def url(self, path: str = "/talk.mp3") -> str:
-        return f"http://127.0.0.1:{self._port}{path}"
+        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}{path}"
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -57,8 +59,8 @@ class Server:
                 conn, _ = self._listener.accept()
             except OSError:
                 return
-            with conn:
-                self._one(conn)
+            with conn, contextlib.suppress(OSError):  # a client may go, or not trust us
+                self._one(self.tls.wrap_socket(conn, server_side=True) if self.tls else conn)
 
     def _one(self, conn: socket.socket) -> None:
         with conn.makefile("rb") as lines:
@@ -71,8 +73,9 @@ class Server:
                 headers[key.lower()] = value.strip()
             request = Request(len(self.requests) + 1, first[0], first[1], headers, conn, self._closing)
             self.requests.append(request)
-            with contextlib.suppress(OSError):  # the client has gone
-                self.answer(request)
+            self.answer(request)
+            if self.tls:
+                conn.shutdown(socket.SHUT_RDWR)
 
     def close(self) -> None:
         if self._closing.is_set():
@@ -84,11 +87,11 @@ class Server:
 
 
 @pytest.fixture
-def serve() -> Iterator[Callable[[Answer], Server]]:
+def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(answer: Answer) -> Server:
-        servers.append(Server(answer))
+    def start(answer: Answer, tls: ssl.SSLContext | None = None) -> Server:
+        servers.append(Server(answer, tls))
         return servers[-1]
 
     yield start

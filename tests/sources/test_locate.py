@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -99,3 +101,20 @@ def test_fingerprint(tmp_path: Path) -> None:
     assert fingerprint(path) == hashlib.sha256(b"abc" * 1_000_000).hexdigest()
     with pytest.raises(SourceError, match="can't be read"):
         fingerprint(tmp_path / "missing")
+
+
+def test_locating_is_light() -> None:
+    code = "import sys, narrowboat.sources.locate; print(sorted({'urllib3', 'av', 'numpy'} & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_a_name_that_is_no_utf8(tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\xfe.mp3"
+    Path(os.fsdecode(path)).write_bytes(b"x")
+    source = locate(os.fsdecode(path))
+    assert os.fsencode(source.location) == path
+    assert source.stem == "__"
+    with pytest.raises(SourceError) as caught:
+        locate(os.fsdecode(path) + "x")
+    caught.value.message.encode()

@@ -30,6 +30,7 @@ from narrowboat.media.container import (
     declared_duration,
     one_thread,
     opened,
+    shown,
     truncated,
     undecodable,
 )
@@ -62,7 +63,7 @@ def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | Non
         SourceError: nothing, or less than the container declares, could be decoded, or more than
             :data:`MOST_DAMAGED` of the frames are damaged. Fewer are skipped and logged.
     """
-    name = name or Path(path).name
+    name = name or shown(path)
     try:
         yield from _reblocked(_timeline(str(path), stream, name), start_sample)
     except av.error.MemoryError:

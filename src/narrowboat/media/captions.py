@@ -25,9 +25,6 @@ from narrowboat import context
 from narrowboat.errors import DiskFull, NarrowboatError, OutputError, UsageError
 from narrowboat.media.caption_formats import FORMATS, Writer
 
-#: Bytes to reserve: one line of items and the interpreter.
-CAPTION_BYTES = 16 << 20
-
 
 def write(inputs: dict[str, Any]) -> dict[str, Any]:
     """A step: the items in a file as captions.

@@ -40,6 +40,11 @@ logging.getLogger("libav").propagate = False
 av.logging.set_level(av.logging.ERROR)
 
 
+def shown(path: str | Path) -> str:
+    """The file's name as it can be printed: bytes that are no UTF-8 are replaced."""
+    return Path(path).name.encode("utf-8", "replace").decode()
+
+
 def last_words(error: BaseException) -> str:
     """What FFmpeg said last, or else ``error`` in words; never a path."""
     said = av.logging.get_last_error()[1]
@@ -73,7 +78,7 @@ def opened(path: str, name: str | None = None) -> Iterator[Any]:
     Raises:
         SourceError: it can't be opened as media; ``name`` (else the file's name) is in the sentence.
     """
-    name = name or Path(path).name
+    name = name or shown(path)
     try:
         options = {"format_whitelist": CONTAINERS, "protocol_whitelist": "file"}
         container = av.open(path, options=options, metadata_errors="replace")

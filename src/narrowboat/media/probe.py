@@ -21,6 +21,7 @@ from narrowboat.media.container import (
     has_video,
     one_thread,
     opened,
+    shown,
     truncated,
     undecodable,
 )
@@ -34,7 +35,8 @@ def probe(inputs: dict[str, Any]) -> dict[str, Any]:
     Returns:
         ``duration`` (seconds; exact but for containers that only say it roughly), ``container``, ``codec``,
         ``sample_rate`` (Hz), ``channels``, ``stream`` (the one to give to :func:`blocks`), ``streams`` (how many
-        carry audio), ``bytes``, ``bit_rate`` (bits a second, of the file), ``has_video``, ``title`` (or None).
+        carry audio), ``bytes``, ``bit_rate`` (bits a second, of the file), ``has_video``, ``title`` (or None),
+        ``index_entries`` (what an open file keeps in memory, at 40 bytes each: 17 MiB for three hours of MP4).
 
     Raises:
         SourceError: missing, empty, not media, no audio, protected, without a decoder, silent (0 s), or cut short.
@@ -42,7 +44,7 @@ def probe(inputs: dict[str, Any]) -> dict[str, Any]:
             ``damaged``, ``truncated``.
     """
     path = str(inputs["path"])
-    name = inputs.get("name") or Path(path).name
+    name = inputs.get("name") or shown(path)
     try:
         with Path(path).open("rb") as file:
             size = file.seek(0, 2)
@@ -68,6 +70,7 @@ def _facts(path: str, name: str, size: int, file: BinaryIO) -> dict[str, Any]:
             "streams": len(container.streams.audio),
             "bytes": size,
             "has_video": has_video(container),
+            "index_entries": sum(len(each.index_entries) for each in container.streams),
             "title": _title(container.metadata),
         }
         duration = declared_duration(container, stream)

@@ -29,6 +29,10 @@ _BOXES = {
     b"udta",
 }
 _EBML, _SEGMENT = 0x1A45DFA3, 0x18538067
+#: Those two, and SeekHead, Info, Tracks, Cluster, Cues, Chapters, Tags, Attachments, Void, CRC-32 (RFC 9559).
+_ELEMENTS = {_EBML, _SEGMENT, 0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1F43B675, 0x1C53BB6B, 0x1043A770, 0x1254C367}
+_ELEMENTS |= {0x1941A469, 0xEC, 0xBF}
+_SLOPPY = 64  # bytes; some writers of WAV count their header in, and less than a millisecond is no loss
 _OGG_TAIL = 2 * 65_307  # bytes; two of the largest pages, so that the start of the last one is in it
 _UNKNOWN = 1 << 16  # bytes; sizes this near to 2 or 4 GiB mean "not known", as streaming writers put them
 _MOST_PARTS = 200_000  # looked at; a made-up file may hold millions
@@ -51,28 +55,26 @@ def cut(file: BinaryIO, size: int) -> str | None:
     return None
 
 
-def _short(what: str, end: int, size: int) -> str | None:
-    return f"its {what} should end at byte {end}, and the file ends at {size}" if end > size else None
+def _short(what: str, end: int, size: int, sloppy: int = 0) -> str | None:
+    return f"its {what} should end at byte {end}, and the file ends at {size}" if end > size + sloppy else None
 
 
 def _cut_boxes(file: BinaryIO, size: int) -> str | None:
     position, index = 0, False
     for _ in range(_MOST_PARTS):
         if position + 8 > size:
-            break
+            return None if index else "its index (moov) is missing"
         file.seek(position)
         length, kind = struct.unpack(">I4s", file.read(8))
-        if kind not in _BOXES:
-            break
-        index = index or kind in (b"moov", b"moof")
         if length == 1:
             length = int.from_bytes(file.read(8), "big")
-        if length == 0:
-            break  # up to the end of the file
-        if short := _short(f"box {kind.decode()!r}", position + length, size):
+        if length < 8 or (kind not in _BOXES and position + length > size):
+            return None  # up to the end of the file, or something else after the boxes
+        index = index or kind in (b"moov", b"moof")
+        if short := _short(f"box {kind.decode('latin-1')!r}", position + length, size):
             return short
-        position += max(length, 8)
-    return None if index else "its index (moov) is missing"
+        position += length
+    return None
 
 
 def _vint(file: BinaryIO, keep_marker: bool) -> int | None:
@@ -97,8 +99,8 @@ def _cut_ebml(file: BinaryIO, size: int) -> str | None:
         kind, length = _vint(file, True), _vint(file, False)
         if kind == _SEGMENT and length is None:
             continue  # a live one: look at the elements inside
-        if kind is None or length is None:
-            return None
+        if kind not in _ELEMENTS or length is None:
+            return None  # a live cluster, or something else after the elements
         end = file.tell() + length
         if short := _short("last part", end, size):
             return short
@@ -109,7 +111,7 @@ def _cut_ebml(file: BinaryIO, size: int) -> str | None:
 def _cut_chunks(file: BinaryIO, size: int, start: bytes) -> str | None:
     order = ">" if start[:4] == b"FORM" else "<"
     if start[8:12] not in (b"WAVE", b"AIFF", b"AIFC"):
-        return _short("content", 8 + _known(start[4:8], order), size)
+        return _short("content", 8 + _known(start[4:8], order), size, _SLOPPY)
     position, wide = 12, 0
     for _ in range(_MOST_PARTS):
         if position + 8 > size:
@@ -121,7 +123,7 @@ def _cut_chunks(file: BinaryIO, size: int, start: bytes) -> str | None:
             wide = int.from_bytes(file.read(16)[8:], "little")
         if kind in (b"data", b"SSND"):
             length = wide if wide and raw == b"\xff" * 4 else length
-            return _short("sound", position + 8 + length, size)
+            return _short("sound", position + 8 + length, size, _SLOPPY)
         position += 8 + length + length % 2
     return "its sound is missing"
 

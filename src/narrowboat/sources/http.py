@@ -27,8 +27,6 @@ from narrowboat.sources.locate import safe_url
 from narrowboat.sources.part import Part
 from narrowboat.sources.tries import Tries
 
-#: Bytes to reserve for a fetch or a validation: imports, one connection with TLS, one piece.
-FETCH_BYTES = 32 << 20
 PIECE = 1 << 16  # bytes
 _AFTER_END = 1.0  # seconds to wait for bytes beyond the declared length, where the server keeps the connection
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")

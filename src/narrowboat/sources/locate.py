@@ -18,6 +18,8 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from narrowboat.errors import SourceError, UsageError
 
+#: Bytes to reserve for a fetch or a validation: 14.3 MiB were measured, with TLS, whatever the size; and air.
+FETCH_BYTES = 24 << 20
 STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
@@ -73,22 +75,23 @@ def _locate_url(text: str) -> Source:
 
 
 def _check_file(path: Path) -> None:
+    shown = str(path).encode("utf-8", "replace").decode()  # a name may hold bytes that can't be printed
     try:
         found = path.stat()
         if stat.S_ISDIR(found.st_mode):
-            raise SourceError(f"{path} is a folder", hint="name the files in it")
+            raise SourceError(f"{shown} is a folder", hint="name the files in it")
         if not stat.S_ISREG(found.st_mode):
-            raise SourceError(f"{path} is not a regular file (a pipe, socket or device)", hint="save it to a file")
+            raise SourceError(f"{shown} is not a regular file (a pipe, socket or device)", hint="save it to a file")
         if found.st_size == 0:
-            raise SourceError(f"{path} is empty (0 bytes)", reason="empty")
+            raise SourceError(f"{shown} is empty (0 bytes)", reason="empty")
         with path.open("rb"):
             pass
     except FileNotFoundError:
-        raise SourceError(f"{path} does not exist") from None
+        raise SourceError(f"{shown} does not exist") from None
     except PermissionError:
-        raise SourceError(f"{path} can't be read: permission denied") from None
+        raise SourceError(f"{shown} can't be read: permission denied") from None
     except OSError as error:
-        raise SourceError(f"{path} can't be read: {error.strerror or error}") from None
+        raise SourceError(f"{shown} can't be read: {error.strerror or error}") from None
 
 
 def safe_stem(name: str) -> str:
