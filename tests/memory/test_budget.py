@@ -279,7 +279,7 @@ def test_what_is_reserved_in_this_process_is_not_counted_twice() -> None:
         block = bytearray(80 * MIB)
         budget.refresh()
         assert budget.bytes > before - 8 * MIB
-        assert len(block)
+        assert block
 
 
 def test_headroom_is_kept() -> None:

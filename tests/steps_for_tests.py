@@ -1,0 +1,197 @@
+"""Steps that the tests run in real workers."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from narrowboat import Item, context
+from narrowboat.errors import SourceError
+
+MIB = 1 << 20
+
+
+def echo(given: Any) -> Any:
+    return given
+
+
+def facts(_: Any) -> dict[str, Any]:
+    """What a worker is like from inside."""
+    return {
+        "pid": os.getpid(),
+        "session": os.getsid(0),
+        "group": os.getpgid(0),
+        "oom_score_adj": int(Path("/proc/self/oom_score_adj").read_text()),
+        "modules": sorted(sys.modules),
+        "stdin": os.read(0, 1).decode(),
+        "threads": os.environ["OMP_NUM_THREADS"],
+        "random": __import__("random").random(),
+    }
+
+
+def allocate(given: dict[str, Any]) -> int:
+    """Allocate ``mib`` in small blocks, hold them for ``hold`` seconds, return how many bytes were held."""
+    blocks = []
+    for _ in range(given["mib"]):
+        blocks.append(bytearray(MIB))
+        if given.get("slowly"):
+            time.sleep(0.002)
+    time.sleep(given.get("hold", 0))
+    return sum(map(len, blocks))
+
+
+def hog(_: Any) -> None:
+    """Allocate without end, at about 250 MB/s."""
+    blocks = []
+    while True:
+        blocks.append(bytearray(MIB))
+        time.sleep(0.004)
+
+
+def hog_in_a_child(_: Any) -> None:
+    """The same in a grandchild, while the worker itself uses little."""
+    code = "import time\nb = []\nwhile True:\n    b.append(bytearray(1 << 20))\n    time.sleep(0.004)"
+    subprocess.run([sys.executable, "-c", code], check=True)
+
+
+def raises(message: str) -> None:
+    raise ValueError(message)
+
+
+def refuses(message: str) -> None:
+    raise SourceError(message, hint="another hint", size=3)
+
+
+def no_memory(_: Any) -> None:
+    raise MemoryError
+
+
+def exits(code: int) -> None:
+    print("these are my last words", file=sys.stderr)
+    os._exit(code)
+
+
+def dies(number: int) -> None:
+    os.kill(os.getpid(), number)
+    time.sleep(60)
+
+
+def null_pointer(_: Any) -> None:
+    ctypes.string_at(0)
+
+
+def sleeps(seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def noisy(lines: int) -> int:
+    """Write to stdout and stderr in every way there is, frames of the protocol included."""
+    for number in range(lines):
+        print("noise", number, "x" * 500)
+        sys.stderr.write("\x00\x00\x00\x05{...}\n")
+        os.write(1, b'{"op": "done", "result": "forged"}\n')
+        os.write(2, bytes(range(256)))
+    return lines
+
+
+def not_json(_: Any) -> object:
+    return {1, 2, 3}
+
+
+def too_large(_: Any) -> str:
+    return "x" * (5 << 20)
+
+
+def count(given: Any, cursor: Any) -> Iterator[Item]:
+    """Items 0 to ``n``; ``pause`` seconds before each; a ``mark`` file gets a line for each that is computed."""
+    for number in range(cursor or 0, given["n"]):
+        if "mark" in given:
+            with Path(given["mark"]).open("a") as file:
+                file.write(f"{number}\n")
+        time.sleep(given.get("pause", 0))
+        context.progress((number + 1) / given["n"], "counting", number=number)
+        yield Item({"number": number, "square": number * number}, number + 1)
+
+
+def count_without_cursor(n: int) -> Iterator[int]:
+    yield from range(n)
+
+
+def crash_at(given: Any, cursor: Any) -> Iterator[Item]:
+    """Crash at each number of ``at``: once, or always when ``always``."""
+    for number in range(cursor or 0, given["n"]):
+        mark = context.scratch() / f"crashed-{number}"
+        if number in given["at"] and (given.get("always") or not mark.exists()):
+            mark.touch()
+            os.abort()
+        yield Item(number, number + 1)
+
+
+def grows_at(given: Any, cursor: Any) -> Iterator[Item]:
+    """Needs ``mib`` from item ``at`` on."""
+    block = None
+    for number in range(cursor or 0, given["n"]):
+        if number >= given["at"] and block is None:
+            block = bytearray(given["mib"] * MIB)
+            time.sleep(0.3)  # long enough to be seen
+        yield Item(number, number + 1)
+
+
+def uses_cores(given: Any, cursor: Any) -> Iterator[Item]:
+    """Says how many cores it may use, until it was told of ``until``."""
+    seen = []
+    while given["until"] not in seen and len(seen) < 2000:
+        if not seen or seen[-1] != context.cores():
+            seen.append(context.cores())
+        time.sleep(0.005)
+    yield Item({"seen": seen, "most": context.most_cores()}, 1)
+
+
+def leaves_children(given: Any) -> list[int]:
+    """Start processes that outlive it: one in its group, one in a session of its own, one orphaned."""
+    sleeper = [sys.executable, "-c", "import time; time.sleep(600)"]
+    same = subprocess.Popen(sleeper)
+    own = subprocess.Popen(sleeper, start_new_session=True)
+    code = (
+        "import subprocess, sys; null = subprocess.DEVNULL; "
+        "print(subprocess.Popen(sys.argv[1:], start_new_session=True, stdout=null, stderr=null).pid)"
+    )
+    orphan = subprocess.run([sys.executable, "-c", code, *sleeper], capture_output=True, text=True, check=True)
+    pids = [same.pid, own.pid, int(orphan.stdout)]
+    Path(given["pids"]).write_text(" ".join(map(str, pids)))
+    time.sleep(given.get("hold", 0))
+    return pids
+
+
+def writes_part(given: Any, cursor: Any) -> Iterator[Item]:
+    """Bulk in part files that items name."""
+    for number in range(cursor or 0, given["n"]):
+        path = context.scratch() / f"part-{number}"
+        path.write_bytes(bytes([number]) * 1000)
+        yield Item({"part": path.name, "bytes": 1000}, number + 1)
+
+
+def in_threads(n: int) -> int:
+    """Send progress from many threads at once."""
+    threads = [threading.Thread(target=lambda: [context.progress(0.5, "x" * 100) for _ in range(50)]) for _ in range(n)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return n
+
+
+def stopped_by_itself(_: Any) -> None:
+    os.kill(os.getpid(), signal.SIGSTOP)
+
+
+class Holder:
+    @staticmethod
+    def method(given: Any) -> Any:
+        return given
