@@ -34,3 +34,8 @@ def default_cache() -> Path:
     if own is not None:
         return Path(own)
     return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "narrowboat"
+
+
+def pack_folder(name: str, cache: Path | None = None) -> Path:
+    """Where the pack ``name`` is once it is fetched; a folder that exists is complete."""
+    return (cache or default_cache()) / "packs" / name

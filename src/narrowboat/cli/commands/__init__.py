@@ -1,0 +1,1 @@
+"""The commands, one a module: each declares itself and translates to the runner."""

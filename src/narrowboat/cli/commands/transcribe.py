@@ -1,0 +1,140 @@
+"""``narrowboat transcribe``: sources to transcripts.
+
+Covers: checking what was asked for before anything starts, submitting each source.
+Does not cover: doing it (``pipelines/transcribe``), showing it (``session``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import importlib.util
+from collections.abc import Sequence
+
+from narrowboat.cli.command import Command
+from narrowboat.cli.display import Display
+from narrowboat.cli.options import Option, folder, one_of, size, text
+from narrowboat.cli.output import Output
+from narrowboat.cli.session import Submit, check_out, run_jobs
+from narrowboat.config import default_cache
+from narrowboat.engines.catalogue import DEFAULT_SPEECH
+from narrowboat.errors import UsageError
+from narrowboat.pipelines.transcribe.workflow import FORMATS, PIPELINE, options
+from narrowboat.runner.runner import Runner
+from narrowboat.values import Json
+
+#: Addresses that are asked at the same time whether they have changed.
+_ASKED_AT_ONCE = 4
+_NEEDED = ("av", "ctranslate2", "earshot", "numpy")
+
+
+def arguments(parser: argparse.ArgumentParser) -> None:
+    """What comes without a flag."""
+    parser.add_argument(
+        "sources", nargs="+", metavar="SOURCE", help="a file with sound, video files too, or an http(s) address"
+    )
+
+
+def run(values: argparse.Namespace, out: Output) -> int:
+    """Transcribe and say how it went."""
+    check_speech()
+    wanted = job_options(values)
+    values.out = values.out or values.home / "outputs"
+    check_out(values.out)
+    submit = submitting(values.sources, wanted, values)
+    code, report = asyncio.run(run_jobs(values, out, submit))
+    out.data(report)
+    return code
+
+
+def check_speech() -> None:
+    """See that the extra is installed.
+
+    Raises:
+        UsageError: something of it is missing.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"transcribing needs {' and '.join(missing)}, which this Python has not",
+            hint="pip install 'narrowboat[speech]'",
+        )
+
+
+def job_options(values: argparse.Namespace) -> dict[str, Json]:
+    """The options of the jobs; raises UsageError for an unknown model or language."""
+    return options(
+        model=values.model,
+        language=values.language,
+        max_download=values.max_download,
+        cache=default_cache().expanduser().absolute(),
+    )
+
+
+def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse.Namespace) -> Submit:
+    """What submits the sources: files in their order, and addresses, which may be slow to answer, beside them."""
+
+    async def submit(runner: Runner, display: Display) -> None:
+        asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        first: dict[str, str] = {}
+
+        async def one(source: str) -> None:
+            job_id = await runner.submit(
+                PIPELINE,
+                source,
+                wanted,
+                out=values.out,
+                formats=values.formats,
+                again=values.again,
+                label=values.label,
+            )
+            if first.setdefault(job_id, source) != source:
+                display.note(f"{source} has the same content as {first[job_id]}: one job, named after that")
+
+        async def address(source: str) -> None:
+            async with asking:
+                await one(source)
+
+        async with asyncio.TaskGroup() as group:
+            for source in dict.fromkeys(sources):
+                if "://" in source:
+                    group.create_task(address(source))
+            for source in dict.fromkeys(sources):
+                if "://" not in source:
+                    await one(source)
+
+    return submit
+
+
+OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
+COMMAND = Command(
+    "transcribe",
+    "sound or video to text: txt, srt, vtt, json",
+    "Writes DIR/NAME.FORMAT for each source. What was done before is not done again: a job that was interrupted goes"
+    "\non after its last finished segment, another format is written without computing anew. Where another file has"
+    "\nthe name already, NAME-2 is used.",
+    """\
+narrowboat transcribe talk.mp3
+narrowboat transcribe *.mp3 --out transcripts --formats txt,srt --memory 1G
+narrowboat transcribe https://example.org/episode.mp3 --model local:whisper-tiny.en
+narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
+""",
+    run,
+    (
+        OUT,
+        Option("--formats", f"of {', '.join(FORMATS)}, with commas (default: txt)", one_of(*FORMATS), "LIST", ["txt"]),
+        Option(
+            "--model",
+            f"speech model (default: {DEFAULT_SPEECH}); `narrowboat models` lists them; a folder with a Whisper model"
+            " for ctranslate2 works too",
+            text,
+            "MODEL",
+            DEFAULT_SPEECH,
+        ),
+        Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
+        Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
+        Option("--again", "forget what was done of these sources and do it again"),
+        Option("--label", "a word of your own, shown by `narrowboat jobs`", text, "TEXT"),
+    ),
+    arguments,
+)

@@ -1,0 +1,128 @@
+"""Showing jobs while they run.
+
+Covers: what a display is, words for a job's progress, and the display for what is no terminal: plain lines.
+Does not cover: the live display on a terminal (``live``), lines at the end (``session``).
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+from narrowboat.cli.output import Output, one_line
+from narrowboat.runner.status import JobStatus, Status
+from narrowboat.sizes import format_size
+
+#: Seconds between two plain lines about the progress of a job.
+EVERY_S = 10.0
+#: Seconds that a stage must last before a plain line tells of it.
+LASTING_S = 1.0
+
+
+class Display(Protocol):
+    """Where the progress of a run is shown."""
+
+    def show(self, status: Status) -> None:
+        """Show how things are now; called several times a second."""
+        ...
+
+    def result(self, text: str, *, failed: bool = False) -> None:
+        """A line that stays: how a job ended."""
+        ...
+
+    def note(self, text: str) -> None:
+        """A line that stays: something on the way."""
+        ...
+
+    def close(self) -> None:
+        """Leave the terminal as it should be."""
+        ...
+
+
+def make_display(out: Output) -> Display:
+    """The live display when standard error is a terminal, else plain lines."""
+    if sys.stderr.isatty() and not out.quiet:
+        from narrowboat.cli.live import LiveDisplay
+
+        return LiveDisplay(out)
+    return PlainDisplay(out)
+
+
+def fraction(job: JobStatus) -> float | None:
+    """How far the job is, or its stage before the main one; None when that is not known."""
+    if job.fraction is not None:
+        return job.fraction
+    found = job.facts.get("step_fraction")
+    return float(found) if isinstance(found, int | float) else None
+
+
+def speed(job: JobStatus) -> str:
+    """``12.3×`` for a recognition, ``3.1 MiB of 40 MiB`` for a download, else nothing."""
+    done, rate = job.facts.get("bytes_done"), job.facts.get("speed")
+    if isinstance(rate, int | float):
+        return f"{rate:.1f}×"
+    if isinstance(done, int | float):
+        total = job.facts.get("bytes_total")
+        return format_size(done) + (f" of {format_size(total)}" if total else "")
+    return ""
+
+
+def memory(job: JobStatus) -> str:
+    """``290 MiB of 330 MiB``: used and reserved."""
+    return f"{format_size(job.used_bytes)} of {format_size(job.reserved_bytes)}" if job.used_bytes else ""
+
+
+def stage(job: JobStatus) -> str:
+    """What the job does."""
+    return f"waiting for room: {job.stage}" if job.waiting else job.stage
+
+
+@dataclass(slots=True)
+class _Told:
+    """What was said of a job: the stage and when it was first seen, the stage of the last line and its time."""
+
+    stage: str
+    since: float
+    told: str = ""
+    at: float = 0.0
+
+
+class PlainDisplay:
+    """A line when a stage has lasted a second, and then every ten."""
+
+    def __init__(self, out: Output, clock: Callable[[], float] = time.monotonic) -> None:
+        self._out = out
+        self._clock = clock
+        self._jobs: dict[str, _Told] = {}
+
+    def show(self, status: Status) -> None:
+        now = self._clock()
+        running = {job.id for job in status.jobs}
+        self._jobs = {job_id: told for job_id, told in self._jobs.items() if job_id in running}
+        for job in status.jobs:
+            told = self._jobs.setdefault(job.id, _Told(stage(job), now))
+            if told.stage != stage(job):
+                told.stage, told.since = stage(job), now
+            due = now - told.at >= EVERY_S if told.told == told.stage else now - told.since >= LASTING_S
+            if due:
+                told.told, told.at = told.stage, now
+                self._out.note(_line(job))
+
+    def result(self, text: str, *, failed: bool = False) -> None:
+        (self._out.failure if failed else self._out.line)(text)
+
+    def note(self, text: str) -> None:
+        self._out.note(text)
+
+    def close(self) -> None:
+        pass
+
+
+def _line(job: JobStatus) -> str:
+    done = fraction(job)
+    percent = f" {100 * done:.0f} %" if done is not None else ""
+    parts = [stage(job) + percent, speed(job), memory(job)]
+    return f"{one_line(job.source, 60)}: " + " · ".join(part for part in parts if part)

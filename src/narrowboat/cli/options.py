@@ -1,0 +1,161 @@
+"""Options: from the command line, else from a variable, else a default.
+
+Covers: declaring an option once, reading its variable, converting values with one message for a bad one.
+Does not cover: which command has which (``commands/``), the environment itself (``narrowboat.config``).
+
+The variable of a common option, or one that says how jobs are done, is NARROWBOAT_ and its name. Those that pick
+jobs to show or to delete have the command's name in between: what is set for ``jobs`` must not reach ``clean``.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from narrowboat.config import setting, variable
+from narrowboat.errors import UsageError
+from narrowboat.sizes import parse_size
+
+_YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
+_UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
+
+
+@dataclass(frozen=True, slots=True)
+class Option:
+    """One option of a command.
+
+    Attributes:
+        flag: ``--max-download``.
+        help: a line for a person; the variable's name is added.
+        convert: from text; raises UsageError. None for one that takes no value.
+        metavar: what the value is called in the help.
+        default: when neither the command line nor the variable says anything; not converted.
+        scope: the command's name, for a variable of its own.
+    """
+
+    flag: str
+    help: str
+    convert: Callable[[str], Any] | None = None
+    metavar: str | None = None
+    default: Any = None
+    scope: str = ""
+
+    @property
+    def name(self) -> str:
+        """The attribute of the parsed values."""
+        return self.flag.lstrip("-").replace("-", "_")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable."""
+        return variable(self._key)
+
+    @property
+    def _key(self) -> str:
+        return f"{self.scope}-{self.flag.lstrip('-')}" if self.scope else self.flag
+
+    def add(self, parser: argparse._ArgumentGroup) -> None:
+        """Declare it to argparse."""
+        text = f"{self.help} [{self.variable}]".replace("%", "%%")
+        if self.convert is None:
+            parser.add_argument(self.flag, dest=self.name, help=text, action="store_const", const="yes")
+        else:
+            parser.add_argument(self.flag, dest=self.name, help=text, metavar=self.metavar)
+
+    def value(self, given: str | None) -> Any:
+        """The converted value of what was given, of the variable, or the default.
+
+        Raises:
+            UsageError: it makes no sense; says where it came from.
+        """
+        text = given if given is not None else setting(self._key)
+        if text is None:
+            return False if self.convert is None else self.default
+        try:
+            return (self.convert or _truth)(text)
+        except UsageError as error:
+            where = self.flag if given is not None else self.variable
+            raise UsageError(f"{where}: {error.message}", hint=error.hint, **error.facts) from None
+
+
+def settle(parsed: argparse.Namespace, options: Sequence[Option]) -> argparse.Namespace:
+    """The parsed values, converted, with variables and defaults filled in."""
+    for option in options:
+        setattr(parsed, option.name, option.value(getattr(parsed, option.name)))
+    return parsed
+
+
+def _truth(text: str) -> bool:
+    word = text.strip().lower()
+    if word not in _YES + _NO:
+        raise UsageError(f"{text!r} is neither yes nor no", hint="write 1 or 0")
+    return word in _YES
+
+
+def size(text: str) -> int:
+    """Bytes."""
+    return parse_size(text)
+
+
+def count(text: str) -> int:
+    """A whole number above zero."""
+    if not re.fullmatch(r"\d{1,9}", text.strip()) or int(text) == 0:
+        raise UsageError(f"{text!r} is no number above zero")
+    return int(text)
+
+
+def folder(text: str) -> Path:
+    """An absolute path."""
+    if not text.strip() or "\0" in text:
+        raise UsageError("a path can't be empty")
+    return Path(text).expanduser().absolute()
+
+
+def seconds(text: str) -> float:
+    """Seconds of ``90s``, ``12h`` or ``7d``."""
+    match = re.fullmatch(r"(\d{1,9}(?:\.\d+)?)([smhdw])", text.strip().lower())
+    if match is None:
+        raise UsageError(f"{text!r} is no length of time", hint="write it as 7d, 12h or 30m")
+    return float(match[1]) * _UNITS_S[match[2]]
+
+
+def words(text: str) -> list[str]:
+    """Words between commas, each once, in their order."""
+    found = list(dict.fromkeys(word.strip().lower() for word in text.split(",") if word.strip()))
+    if not found:
+        raise UsageError("at least one is needed")
+    return found
+
+
+def one_of(*allowed: str) -> Callable[[str], list[str]]:
+    """Words between commas that are all among ``allowed``."""
+
+    def convert(text: str) -> list[str]:
+        found = words(text)
+        for word in found:
+            if word not in allowed:
+                raise UsageError(f"{word!r} is not known", hint=f"choose among {', '.join(allowed)}")
+        return found
+
+    return convert
+
+
+def text(given: str) -> str:
+    """Text that is not empty."""
+    if not given.strip():
+        raise UsageError("the value is empty")
+    return given.strip()
+
+
+COMMON = (
+    Option("--memory", "limit of memory, such as 512M or 1.5G (default: the container's or machine's)", size, "SIZE"),
+    Option("--cores", "cores to use (default: all that this process may run on)", count, "N"),
+    Option("--home", "folder of the journal and scratch (default: ~/.narrowboat)", folder, "DIR"),
+    Option("--report", "write the run report, as JSON, to this file when jobs were run", folder, "FILE"),
+    Option("--json", "print one JSON object on standard output; lines for people go to standard error"),
+    Option("--quiet", "print errors only"),
+)

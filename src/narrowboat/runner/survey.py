@@ -1,0 +1,106 @@
+"""What this machine allows: the figures and facts that ``narrowboat doctor`` tells.
+
+Covers: reading them with a runner that is up, so that they are what a run would have.
+Does not cover: words and advice (``cli/``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+from pathlib import Path
+from typing import Any
+
+from narrowboat.errors import HomeHeld, NarrowboatError
+from narrowboat.journal.lock import HomeLock
+from narrowboat.memory.budget import HEADROOM
+from narrowboat.memory.cgroups import own_groups
+from narrowboat.runner.runner import Runner
+from narrowboat.runner.scratch import file_system
+from narrowboat.runner.steps import Step
+from narrowboat.workers.tiers import tiers
+
+#: A step that does next to nothing: it shows that workers start here, and by then the fork server is up.
+_PROOF = Step("narrowboat.sizes:format_size", memory="16M", name="a first step")
+_IN_MEMORY = ("tmpfs", "ramfs")
+
+
+async def survey(home: Path, memory: int | None, cores: int | None) -> dict[str, Any]:
+    """All of it, as JSON; sizes in bytes. Starts a runner on a home of its own.
+
+    Args:
+        home: the home to look at; nothing in it is changed.
+        memory: ``--memory``.
+        cores: ``--cores``.
+    """
+    groups = own_groups()
+    async with Runner(memory, cores=cores) as runner:
+        worker: dict[str, Any] | None = None
+        try:
+            await runner.call(_PROOF, 1)
+        except NarrowboatError as error:
+            worker = error.to_json()
+        runner.budget.refresh()
+        figures, room = runner.budget.snapshot(), runner.budget.room
+        found = {
+            "limit_bytes": figures.limit.bytes,
+            "limit_source": figures.limit.source,
+            "groups": [
+                {"name": group.name, "version": group.version, "limit_bytes": group.limit(), "used_bytes": group.used()}
+                for group in groups
+            ],
+            "budget": {
+                "bytes": figures.budget,
+                "room_bytes": room.bytes,
+                "bound_by": room.bound_by,
+                "others_bytes": room.others_bytes,
+                "own_bytes": figures.own,
+                "headroom_bytes": HEADROOM,
+            },
+            "cores": figures.cores,
+            "worker_error": worker,
+        }
+    found["guard"] = [{"name": tier.name, "in_force": tier.in_force, "detail": tier.detail} for tier in tiers(groups)]
+    return {**found, "home": _home(home), "scratch": _scratch(home), **_system()}
+
+
+def _home(home: Path) -> dict[str, Any]:
+    found: dict[str, Any] = {"path": str(home), "exists": home.is_dir(), "error": None, "held_by": None}
+    if not home.is_dir():
+        found["error"] = None if os.access(_existing(home), os.W_OK) else f"{_existing(home)} can't be written"
+        return found
+    try:
+        HomeLock(home).release()
+    except HomeHeld as error:
+        found["held_by"] = error.facts["pid"]
+    except NarrowboatError as error:
+        found["error"] = error.message
+    return found
+
+
+def _scratch(home: Path) -> dict[str, Any]:
+    existing = _existing(home)
+    kind = file_system(existing)
+    free = 0
+    with contextlib.suppress(OSError):
+        free = shutil.disk_usage(existing).free
+    return {
+        "path": str(home / "scratch"),
+        "file_system": kind,
+        "in_memory": kind in _IN_MEMORY,
+        "free_bytes": free,
+    }
+
+
+def _existing(path: Path) -> Path:
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def _system() -> dict[str, Any]:
+    swap = 0
+    with contextlib.suppress(OSError, ValueError):
+        for line in Path("/proc/meminfo").read_text().splitlines():
+            if line.startswith("SwapTotal:"):
+                swap = int(line.split()[1]) << 10
+    return {"swap_bytes": swap, "pressure_stall_information": Path("/proc/pressure/memory").exists()}
