@@ -147,6 +147,7 @@ class StepRun:
     async def _reserve(self, asked: Estimate) -> Reservation:
         self._live.waiting = True
         self._live.stage = self._step.name
+        self._live.facts.clear()  # they told of the step before
         future = self._shop.budget.request(asked.demand, label=self._label, learned=asked.learned)
         try:
             reservation = await asyncio.wrap_future(future)
