@@ -24,6 +24,7 @@ __all__ = [
     "DEFAULT_SPEECH",
     "LANGUAGES",
     "PACKS",
+    "PREPARE_DEMAND",
     "Pack",
     "SpeechModel",
     "check_language",
@@ -45,12 +46,15 @@ LANGUAGES = frozenset(
 )
 
 #: Bytes (anonymous + shared) of a worker that transcribes: one stream; a second; each further one. Measured on an
-#: mp3 of 4.5 minutes: 227 MiB with one stream of base, 301 with two, 365 with two that encode at the same time;
-#: 176, 214 and 255 for tiny.en. The largest further stream is one that encodes.
+#: mp3 of 9 minutes: 227 MiB with one stream of base, 305 with two, 365 with two that encode at the same time;
+#: 176, 248 and 255 for tiny.en. The largest further stream is one that encodes.
 _MEASURED = {
-    "whisper-base": (250 * MIB, 80 * MIB, 145 * MIB),
-    "whisper-tiny.en": (195 * MIB, 45 * MIB, 85 * MIB),
+    "whisper-base": (250 * MIB, 85 * MIB, 145 * MIB),
+    "whisper-tiny.en": (195 * MIB, 75 * MIB, 90 * MIB),
 }
+#: Of the step ``prepare_model``, pip included: 56 MiB measured, whatever the size of the model.
+PREPARE_DEMAND = Demand(bytes=80 * MIB, cores=1)
+
 _MODEL_FILES = ("model.bin", "config.json")
 _VOCABULARIES = ("vocabulary.json", "vocabulary.txt")
 

@@ -102,19 +102,12 @@ class _Streams:
         self._ended = False
 
     def run(self) -> Iterator[Chunk]:
-        try:
-            while self._fill() or self._pending:
-                if self._pending[0].done:
-                    yield _chunk(self._pending.popleft())
-                else:
-                    wait(
-                        [item.words for item in self._pending if item.words is not None and not item.done],
-                        return_when=FIRST_COMPLETED,
-                    )
-        finally:
-            for item in self._pending:
-                if item.words is not None:
-                    item.words.cancel()
+        while self._fill() or self._pending:
+            if self._pending[0].done:
+                yield _chunk(self._pending.popleft())
+            else:
+                running = [item.words for item in self._pending if item.words is not None and not item.done]
+                wait(running, return_when=FIRST_COMPLETED)
 
     def _fill(self) -> bool:
         """Start chunks on free streams; True while there is more to come."""
