@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
+import os
 import tempfile
 import time
 from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, Sequence
@@ -86,7 +86,7 @@ class Runner:
         if self._home is None:
             self._home = Path(self._open.enter_context(tempfile.TemporaryDirectory(prefix="narrowboat-")))
         self.home = self._home
-        self.journal = await Journal.open(self.home, owner=" ".join(sys.argv)[:200])
+        self.journal = await Journal.open(self.home, owner=f"process {os.getpid()}")
         self._open.push_async_callback(self.journal.close)
         await kill_leftovers(self.journal)
         self._scratch = Scratch(self.home, self.journal)

@@ -91,7 +91,9 @@ class Scheduler:
         try:
             state, error = await self._work(entry, live)
         except NarrowboatError as problem:  # the journal itself: the job stays as it is there
-            error = problem
+            state, error = "failed", problem
+        except Exception as problem:  # a mistake of ours: whoever waits for the job must hear of it
+            state, error = "failed", StepFailed(f"the runner raised {type(problem).__name__}: {problem}")
         finally:
             entry.peak_used = max(entry.peak_used, live.peak_used)
             entry.seconds += time.monotonic() - began
