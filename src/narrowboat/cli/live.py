@@ -22,6 +22,7 @@ from narrowboat.sizes import format_size
 
 _DRAW_EVERY_S = 0.25
 _BAR = 20
+_WIDE = 100  # columns
 
 
 class LiveDisplay:
@@ -49,7 +50,7 @@ class LiveDisplay:
         try:
             if not self._live.is_started:
                 self._live.start()
-            self._live.update(draw(status, self._console.size.height), refresh=True)
+            self._live.update(draw(status, *self._console.size), refresh=True)
         except OSError:  # the terminal was closed; the work goes on
             self._gone = True
 
@@ -76,32 +77,34 @@ class LiveDisplay:
             self._gone = True
 
 
-def draw(status: Status, height: int = 40) -> Group:
-    """The picture of a moment, for a terminal of so many lines."""
+def draw(status: Status, width: int, height: int) -> Group:
+    """The picture of a moment, for a terminal of so many columns and lines. A narrow one gets no bars."""
     room = max(1, height - 4)
     table = Table.grid(padding=(0, 2))
-    table.add_column(no_wrap=True, overflow="ellipsis", ratio=1)
     for justify in ("left", "left", "right", "right", "right"):
         table.add_column(no_wrap=True, justify=justify)
+    if width >= _WIDE:
+        table.add_column(width=_BAR)
     for job in status.jobs[:room]:
-        table.add_row(*_row(job))
+        table.add_row(*_row(job, width))
     parts: list[Table | Text] = [table] if status.jobs else []
     if len(status.jobs) > room:
         parts.append(Text(f"… and {len(status.jobs) - room} more", style="dim"))
     return Group(*parts, Text(_totals(status), style="dim", no_wrap=True, overflow="ellipsis"))
 
 
-def _row(job: JobStatus) -> tuple[Text | ProgressBar, ...]:
+def _row(job: JobStatus, width: int) -> list[Text | ProgressBar]:
     done = fraction(job)
-    bar: Text | ProgressBar = Text("") if done is None else ProgressBar(total=1.0, completed=done, width=_BAR)
-    return (
-        Text(one_line(job.source, 48)),
-        Text(one_line(stage(job), 40), style="cyan"),
-        bar,
+    cells: list[Text | ProgressBar] = [
+        Text(one_line(job.source, width // 3)),
+        Text(one_line(stage(job), width // 4), style="cyan"),
         Text("" if done is None else f"{100 * done:.0f} %"),
         Text(speed(job)),
         Text(memory(job)),
-    )
+    ]
+    if width >= _WIDE:
+        cells.append(Text("") if done is None else ProgressBar(total=1.0, completed=done, width=_BAR))
+    return cells
 
 
 def _totals(status: Status) -> str:

@@ -19,8 +19,7 @@ from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
 from narrowboat.errors import UsageError, exit_code
 from narrowboat.runner.entries import Entry
-from narrowboat.runner.job import shown
-from narrowboat.runner.reading import ENDED
+from narrowboat.runner.reading import ENDED, name_of
 from narrowboat.runner.report import report, write_report
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size
@@ -96,7 +95,7 @@ class Session:
         self._display.show(self._runner.status())
 
     async def _tell(self, entry: Entry) -> None:
-        name = shown(entry.source) or entry.source.location
+        name = name_of(entry.source)
         if entry.state != "done":
             self._display.result(f"✗ {name}: {entry.error or entry.state}", failed=True)
             return
@@ -106,7 +105,7 @@ class Session:
         if entry.again:
             line += " · already done"
         elif entry.items_resumed:
-            line += f" · went on after {entry.items_resumed} items"
+            line += f" · went on after {entry.items_resumed} {'item' if entry.items_resumed == 1 else 'items'}"
         self._display.result(line)
 
     @contextlib.contextmanager

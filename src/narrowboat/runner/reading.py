@@ -12,7 +12,7 @@ from typing import Any
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, STATES, AttemptRow, HistoryRow, JobRow, OutputRow
 from narrowboat.runner.control import ask
-from narrowboat.sources.locate import safe_url
+from narrowboat.sources.locate import Source, safe_url
 
 __all__ = [
     "ENDED",
@@ -23,6 +23,7 @@ __all__ = [
     "OutputRow",
     "Reader",
     "job_json",
+    "name_of",
     "shown_source",
     "state_of",
 ]
@@ -75,6 +76,11 @@ def state_of(row: JobRow, *, supervised: bool) -> str:
 def shown_source(row: JobRow) -> str:
     """The source as it may be shown: an address without its secrets."""
     return safe_url(row.source) if "://" in row.source else row.source
+
+
+def name_of(source: Source) -> str:
+    """What a job of a run is called: the file's name, or the address without its secrets."""
+    return safe_url(source.location) if "://" in source.location else Path(source.location).name or source.location
 
 
 def job_json(row: JobRow, live: dict[str, Any] | None = None, *, supervised: bool = True) -> dict[str, Any]:

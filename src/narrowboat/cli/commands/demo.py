@@ -36,7 +36,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
     values.out = values.out or Path.cwd() / "demo-output"
     check_out(values.out)
     vars(values).update(
-        model=DEFAULT_SPEECH, language="en", max_download=None, again=False, label="demo", formats=_FORMATS
+        model=DEFAULT_SPEECH, language="en", max_download=None, again=True, label="demo", formats=_FORMATS
     )
     code, report = asyncio.run(run_jobs(values, out, _submit(values)))
     out.data(report)
@@ -78,7 +78,7 @@ COMMAND = Command(
     "demo",
     "a first transcript, within 512M",
     "Fetches a sample (44 seconds of A Tale of Two Cities) and the default model, transcribes it within 512M unless"
-    "\n--memory says otherwise, and shows the text and what it used. A second time it says that it is already done.",
+    "\n--memory says otherwise, and shows the text and what it used.",
     """\
 narrowboat demo
 narrowboat demo --memory 384M --out /tmp/demo

@@ -54,7 +54,7 @@ def _row(job: dict[str, Any]) -> tuple[str, ...]:
     at = job["ended"] if job["state"] in ENDED else job["created"]
     when = f"{duration(max(0.0, time.time() - at))} ago" if at else ""
     why = job["reason"]["message"] if job["reason"] and job["state"] == "failed" else ""
-    return job["id"], state, when, one_line(job["source"], 60), one_line(job["label"] or "", 20), one_line(why, 80)
+    return job["id"], state, when, one_line(job["source"], 42), one_line(job["label"] or "", 20), one_line(why, 80)
 
 
 COMMAND = Command(
