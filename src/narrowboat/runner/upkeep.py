@@ -42,6 +42,7 @@ async def cancel(home: Path, job_id: str) -> JobRow:
             raise UsageError(f"job {row.id} has ended already: {row.state}")
         row = await journal.request_cancel(row.id)
         await Scratch(home, journal).remove(row.id)
+        await Scratch(home, journal).tidy()
         return row
 
 

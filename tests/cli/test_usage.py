@@ -1,0 +1,173 @@
+"""Wrong usage: one message on standard error, exit code 2, and nothing has happened."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+from command_harness import COMMAND, Cli
+
+from narrowboat.cli.options import COMMON, Option, settle
+from narrowboat.cli.parser import COMMANDS, build_parser, options_of
+from narrowboat.errors import UsageError
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["transcribe", "x.mp3", "--memory", "banana"], "--memory: 'banana' is not a size"),
+        (["transcribe", "x.mp3", "--memory", "0"], "--memory: a size must be above zero"),
+        (["transcribe", "x.mp3", "--cores", "none"], "--cores: 'none' is no number above zero"),
+        (["transcribe", "x.mp3", "--max-download", "-3"], "--max-download"),
+        (["transcribe", "x.mp3", "--model", "local:whisper-huge"], "there is no speech model 'local:whisper-huge'"),
+        (["transcribe", "x.mp3", "--language", "klingon"], "'klingon' is not a language"),
+        (["transcribe", "x.mp3", "--model", "local:whisper-tiny.en", "--language", "de"], "knows English only"),
+        (["transcribe", "x.mp3", "--formats", "txt,doc"], "--formats: 'doc' is not known"),
+        (["transcribe", "x.mp3", "--formats", " , "], "--formats: at least one is needed"),
+        (["transcribe", "x.mp3", "--report", "nowhere/report.json"], "nowhere can't be written"),
+        (["transcribe", "x.mp3", "--report", "."], "is a folder"),
+        (["transcribe", "x.mp3", "--frobnicate"], "unrecognized arguments: --frobnicate"),
+        (["transcribe"], "required: SOURCE"),
+        ([], "required: COMMAND"),
+        (["sing"], "invalid choice: 'sing'"),
+        (["clean", "--older", "soon"], "--older: 'soon' is no length of time"),
+        (["jobs", "--state", "happy"], "--state: 'happy' is not known"),
+        (["models", "pull"], "pull needs a name"),
+        (["models", "pull", "whisper-huge"], "there is no pack 'whisper-huge'"),
+        (["show", "j0007"], "there is no job 'j0007'"),
+        (["cancel", "j0007"], "there is no job 'j0007'"),
+        (["retry", "j0007"], "there is no job 'j0007'"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_wrong_usage_is_two(cli: Cli, args: list[str], message: str) -> None:
+    done = cli.run(*args)
+    assert done.code == 2
+    assert message in done.err
+    assert not list(cli.folder.rglob("*.txt"))
+
+
+def test_an_output_folder_that_is_a_file(cli: Cli) -> None:
+    cli.out.write_text("mine")
+    done = cli.run("transcribe", "x.mp3")
+    assert done.code == 2
+    assert f"--out: {cli.out} can't be written: it is a file" in done.err
+    assert cli.out.read_text() == "mine"
+
+
+@pytest.mark.skipif(not Path("/proc/self").is_dir(), reason="needs a folder that root can't write either")
+def test_an_output_folder_that_cannot_be_made(cli: Cli) -> None:
+    done = cli.run("transcribe", "x.mp3", "--out", "/proc/narrowboat")
+    assert done.code == 2
+    assert "--out: /proc/narrowboat can't be written" in done.err
+
+
+def test_a_home_that_cannot_be_made(cli: Cli) -> None:
+    (cli.folder / "file").write_text("")
+    done = cli.run("transcribe", "x.mp3", "--home", cli.folder / "file" / "home")
+    assert done.code == 2
+    assert "can't be used as home" in done.err
+
+
+def test_a_missing_extra_is_told_with_the_command_to_install_it(cli: Cli) -> None:
+    code = (
+        "import sys, importlib.util as u; find = u.find_spec\n"
+        "u.find_spec = lambda name, *a: None if name == 'ctranslate2' else find(name, *a)\n"
+        "from narrowboat.cli.main import main; sys.exit(main(['transcribe', 'x.mp3']))"
+    )
+    done = subprocess.run([COMMAND[0], "-c", code], env=cli.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.strip() == (
+        "narrowboat: transcribing needs ctranslate2, which this Python has not (pip install 'narrowboat[speech]')"
+    )
+
+
+def test_help_and_version(cli: Cli) -> None:
+    assert cli.run("--version").out.startswith("narrowboat ")
+    for command in COMMANDS:
+        shown = cli.run(command.name, "--help")
+        assert shown.code == 0
+        assert "examples:" in shown.out
+        text = " ".join(shown.out.split())
+        for option in options_of(command):
+            assert option.flag in text
+            assert option.variable in text
+
+
+# -- variables -----------------------------------------------------------------------------------------------------
+
+
+ALL = [(command, option) for command in COMMANDS for option in options_of(command)]
+_VALUES = {
+    "SIZE": ("3M", 3 << 20),
+    "N": ("3", 3),
+    "DIR": ("/some/where", Path("/some/where")),
+    "FILE": ("/some/file", Path("/some/file")),
+    "MODEL": ("local:x", "local:x"),
+    "CODE": ("en", "en"),
+    "TEXT": ("word", "word"),
+    "TIME": ("2h", 7200.0),
+}
+
+
+@pytest.mark.parametrize(("command", "option"), ALL, ids=[f"{c.name} {o.flag}" for c, o in ALL])
+def test_every_option_has_a_variable(command: object, option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = command.name  # type: ignore[attr-defined]
+    needs = {"transcribe": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(name, [])
+    for variable in [key for key in os.environ if key.startswith("NARROWBOAT_")]:
+        monkeypatch.delenv(variable)
+    lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}
+    text, expected = lists.get(option.flag) or _VALUES.get(option.metavar or "", ("yes", True))
+    unset = getattr(settle(build_parser().parse_args([name, *needs]), options_of(command)), option.name)  # type: ignore[arg-type]
+    assert unset != expected
+    monkeypatch.setenv(option.variable, text)
+    values = settle(build_parser().parse_args([name, *needs]), options_of(command))  # type: ignore[arg-type]
+    assert getattr(values, option.name) == expected
+
+
+def test_the_command_line_is_stronger_than_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("NARROWBOAT_MEMORY", "banana")
+    values = settle(build_parser().parse_args(["jobs", "--memory", "5M"]), COMMON)
+    assert values.memory == 5 << 20
+
+
+def test_a_bad_variable_is_named() -> None:
+    with pytest.raises(UsageError, match="NARROWBOAT_QUIET: 'perhaps' is neither yes nor no"):
+        settle_with("NARROWBOAT_QUIET", "perhaps")
+
+
+def settle_with(variable: str, value: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv(variable, value)
+        settle(build_parser().parse_args(["jobs"]), COMMON)
+
+
+def test_what_is_set_for_jobs_does_not_reach_clean() -> None:
+    variables = [option.variable for command in COMMANDS if command.name == "clean" for option in command.options]
+    assert all(variable.startswith("NARROWBOAT_CLEAN_") for variable in variables)
+
+
+# -- surprises --------------------------------------------------------------------------------------------------------
+
+
+def test_an_internal_error_is_one_line_and_the_traceback_is_kept(cli: Cli) -> None:
+    code = "import sys; from narrowboat.cli import main as m; m.settle = lambda *a: 1 / 0\nsys.exit(m.main(['jobs']))"
+    done = subprocess.run([COMMAND[0], "-c", code], env=cli.environment(), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert done.stderr.startswith("narrowboat: internal error: ZeroDivisionError: division by zero; please report")
+    assert len(done.stderr.splitlines()) == 1
+    assert "Traceback" in (cli.home / "last-error.txt").read_text()
+
+
+def test_a_reader_that_leaves_is_no_error(cli: Cli) -> None:
+    process = subprocess.Popen(
+        [*COMMAND, "models"], env=cli.environment(), stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=cli.folder
+    )
+    assert process.stdout is not None
+    process.stdout.close()
+    assert process.stderr is not None
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait() == 0
