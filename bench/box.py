@@ -165,7 +165,8 @@ def _sampling(place: Group | Marked, pid: int) -> Iterator[list[int]]:
             with contextlib.suppress(OSError, KeyError):
                 peaks[0] = max(peaks[0], place.used())
             with contextlib.suppress(OSError, KeyError):
-                peaks[1] = max(peaks[1], _pairs(Path(f"/proc/{pid}/status"))["VmHWM:"] << 10)
+                status = _pairs(Path(f"/proc/{pid}/status"))
+                peaks[1] = max(peaks[1], status.get("VmHWM:", status["VmRSS:"]) << 10)  # some kernels leave it out
 
     thread = threading.Thread(target=sample)
     thread.start()

@@ -218,8 +218,9 @@ def main() -> None:
         "cores": lambda bench: cores(bench, given.quick),
     }
     facts = machine()
-    subprocess.run([sys.executable, "-m", "narrowboat", "models", "pull", BASE, TINY, "--quiet"], check=True)
     with tempfile.TemporaryDirectory(prefix="narrowboat-bench-") as work:
+        pull = [sys.executable, "-m", "narrowboat", "models", "pull", BASE, TINY, "--home", f"{work}/home", "--quiet"]
+        subprocess.run(pull, check=True)
         bench = Bench(Path(work))
         for part in given.only.split(","):
             parts[part](bench)
