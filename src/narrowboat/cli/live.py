@@ -55,7 +55,7 @@ class LiveDisplay:
             self._gone = True
 
     def result(self, text: str, *, failed: bool = False) -> None:
-        if not failed and (self._out.json or not sys.stdout.isatty()):
+        if not (failed or self._out.json or sys.stdout.isatty()):
             self._out.line(text)
         else:
             self._print(Text(plain(text), style="red" if failed else "green"))

@@ -112,12 +112,13 @@ class Session:
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
         handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._stop, signal.SIGHUP: self._stop}
-        for number, handler in handlers.items():
-            loop.add_signal_handler(number, handler)
+        heard = [number for number in handlers if signal.getsignal(number) != signal.SIG_IGN]  # nohup, background
+        for number in heard:
+            loop.add_signal_handler(number, handlers[number])
         try:
             yield
         finally:
-            for number in handlers:
+            for number in heard:
                 loop.remove_signal_handler(number)
 
     def _interrupt(self) -> None:

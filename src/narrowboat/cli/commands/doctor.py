@@ -22,6 +22,7 @@ from narrowboat.sizes import MIB, format_size
 
 _EXTRAS = {"speech": ("av", "ctranslate2", "earshot", "numpy")}
 _LITTLE_DISK = 1 << 30
+_GROWS = 12 * MIB
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
@@ -81,8 +82,8 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
 
 
 def _rounded(size: int) -> str:
-    """A size that can be typed, rounded up to 16 MiB."""
-    return f"{-(-size // (16 * MIB)) * 16}M"
+    """A size that can be typed: rounded up to 16 MiB, with some room for a supervisor that grows as it works."""
+    return f"{-(-(size + _GROWS) // (16 * MIB)) * 16}M"
 
 
 def _bound(source: str) -> str:

@@ -95,13 +95,16 @@ def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse
             async with asking:
                 await one(source)
 
-        async with asyncio.TaskGroup() as group:
-            for source in dict.fromkeys(sources):
-                if "://" in source:
-                    group.create_task(address(source))
-            for source in dict.fromkeys(sources):
-                if "://" not in source:
-                    await one(source)
+        try:
+            async with asyncio.TaskGroup() as group:
+                for source in dict.fromkeys(sources):
+                    if "://" in source:
+                        group.create_task(address(source))
+                for source in dict.fromkeys(sources):
+                    if "://" not in source:
+                        await one(source)
+        except ExceptionGroup as several:
+            raise several.exceptions[0] from None
 
     return submit
 
