@@ -195,3 +195,8 @@ class Holder:
     @staticmethod
     def method(given: Any) -> Any:
         return given
+
+
+def fills_the_disk(_: Any) -> None:
+    with Path("/dev/full").open("wb", buffering=0) as file:
+        file.write(b"x")

@@ -208,7 +208,7 @@ class StepRun:
             cursor=self.record.cursor,
             sequence=self.record.items,
             cores=max(1, reservation.cores_allowed),
-            most_cores=max(1, min(self._declared.most_cores, self._shop.budget.cores)),
+            most_cores=max(1, min(max(self._declared.most_cores, self._declared.cores), self._shop.budget.cores)),
             main_path=self._step.main_path,
             path=self._shop.path,
         )
