@@ -12,40 +12,20 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
-import random
 import sys
 import tempfile
-import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import box
+from hog import TASKS, hold, tasks
 
 from narrowboat import Demand, Runner, Step
 
 LIMIT = 512 << 20
-TASKS = 120
 _INTERPRETER = 16 << 20  # what a process has besides, in bytes
-
-
-def tasks() -> list[dict[str, Any]]:
-    """Most are small and a few large, as jobs are; always the same ones."""
-    dice = random.Random(120)
-    return [
-        {"number": number, "mib": int(20 + 310 * dice.random() ** 2), "seconds": round(0.2 + 0.8 * dice.random(), 2)}
-        for number in range(TASKS)
-    ]
-
-
-def hold(task: dict[str, Any]) -> int:
-    """Fill memory, and keep a core busy for a while with it."""
-    held = bytearray(b"\1") * (task["mib"] << 20)
-    started, at = time.process_time(), 0
-    while time.process_time() - started < task["seconds"]:
-        at = (at + 4099 * sum(held[at : at + 64])) % len(held)
-    return len(held) >> 20
 
 
 def pool(workers: int) -> int:
