@@ -1,7 +1,10 @@
 # All there is to do with a checkout. `make demo` and `make test` set everything up by themselves, once.
 # Needs Python 3.11 or newer with venv, and a Python package registry (as pip is configured).
 
-PYTHON ?= python3
+# The first that is new enough; python3 when there is none, so that the message names it.
+NEW_ENOUGH := import sys; sys.version_info >= (3, 11) or sys.exit(1)
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+    $$python -c '$(NEW_ENOUGH)' 2>/dev/null && echo $$python && exit; done; echo python3)
 VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
@@ -24,7 +27,7 @@ $(STAMP): $(LOCK) pyproject.toml
 	@command -v "$(PYTHON)" >/dev/null || { \
 	  echo "setup: there is no $(PYTHON) here. Install Python 3.11 or newer, or name one: make setup PYTHON=python3.12" >&2; \
 	  exit 2; }
-	@"$(PYTHON)" -c 'import sys; sys.version_info >= (3, 11) or sys.exit(1)' || { \
+	@"$(PYTHON)" -c '$(NEW_ENOUGH)' || { \
 	  echo "setup: Python 3.11 or newer is needed, and $(PYTHON) is `"$(PYTHON)" -V 2>&1`. Name another: make setup PYTHON=python3.12" >&2; \
 	  exit 2; }
 	@"$(PYTHON)" -c 'import ensurepip, venv' 2>/dev/null || { \
