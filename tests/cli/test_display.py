@@ -43,7 +43,7 @@ def test_a_wide_terminal_shows_everything() -> None:
     lines = drawn(status(job(fraction=0.42, speed=12.34)), 140)
     assert lines[0].startswith("talk.mp3  recognising  42 %  12.3×  290 MiB of 330 MiB  ━━━")
     assert lines[1] == (
-        "memory: 331 MiB used · 330 MiB reserved of 437 MiB budget · limit 512 MiB · 1 running, 3 queued, 1 done"
+        "1 running, 3 queued, 1 done · 331 MiB used · 330 MiB reserved of 437 MiB budget · limit 512 MiB"
     )
 
 

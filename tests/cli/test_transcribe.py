@@ -96,7 +96,7 @@ def test_one_content_under_two_names_is_one_job(cli: Cli, clip: Path) -> None:
     done = cli.run("transcribe", clip, "copy.wav", clip, *TINY, "--json")
     assert done.code == 0
     assert len(done.json["jobs"]) == 1
-    assert "copy.wav has the same content as" in done.err
+    assert f"{cli.folder / 'copy.wav'} has the same content as {clip}" in done.err
 
 
 def test_some_done_some_failed_is_one(cli: Cli, clip: Path, text_mp3: Path) -> None:

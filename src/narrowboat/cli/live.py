@@ -112,6 +112,6 @@ def _totals(status: Status) -> str:
     counts = [f"{status.counts[state]} {state}" for state in ("running", "queued", "done", "failed", "cancelled")]
     jobs = ", ".join(text for text in counts if not text.startswith("0 ")) or "starting"
     return (
-        f"memory: {format_size(status.used)} used · {format_size(figures.reserved)} reserved of"
-        f" {format_size(figures.budget)} budget · limit {format_size(figures.limit.bytes)} · {jobs}"
+        f"{jobs} · {format_size(status.used)} used · {format_size(figures.reserved)} reserved of"
+        f" {format_size(max(0, figures.budget))} budget · limit {format_size(figures.limit.bytes)}"
     )

@@ -6,6 +6,7 @@ Does not cover: changing anything (``upkeep``, the control socket).
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +29,9 @@ __all__ = [
     "state_of",
 ]
 
+#: Seconds that a supervisor is given to say what it does.
+_PATIENCE_S = 5.0
+
 
 class Reader:
     """Reads a home; an async context manager.
@@ -42,7 +46,11 @@ class Reader:
         self.status: dict[str, Any] | None = None
 
     async def __aenter__(self) -> Reader:
-        self.status = await ask(self.home, {"op": "status"})
+        try:
+            async with asyncio.timeout(_PATIENCE_S):
+                self.status = await ask(self.home, {"op": "status"})
+        except TimeoutError:  # it is there, but stopped or very busy: the journal can be read all the same
+            self.status = {"jobs": []}
         self.journal = Journal.read_only(self.home)
         return self
 
@@ -80,7 +88,9 @@ def shown_source(row: JobRow) -> str:
 
 def name_of(source: Source) -> str:
     """What a job of a run is called: the file's name, or the address without its secrets."""
-    return safe_url(source.location) if "://" in source.location else Path(source.location).name or source.location
+    if "://" in source.location:
+        return safe_url(source.location)
+    return Path(source.location).name or source.location or "(no name)"
 
 
 def job_json(row: JobRow, live: dict[str, Any] | None = None, *, supervised: bool = True) -> dict[str, Any]:

@@ -10,6 +10,7 @@ import argparse
 import asyncio
 import importlib.util
 from collections.abc import Sequence
+from pathlib import Path
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display
@@ -41,10 +42,15 @@ def run(values: argparse.Namespace, out: Output) -> int:
     wanted = job_options(values)
     values.out = values.out or values.home / "outputs"
     check_out(values.out)
-    submit = submitting(values.sources, wanted, values)
+    submit = submitting([_whole(source) for source in values.sources], wanted, values)
     code, report = asyncio.run(run_jobs(values, out, submit))
     out.data(report)
     return code
+
+
+def _whole(source: str) -> str:
+    """A path from the root, so that a later retry from elsewhere means the same file; an address as it is."""
+    return source if "://" in source or not source.strip() else str(Path(source).expanduser().absolute())
 
 
 def check_speech() -> None:
