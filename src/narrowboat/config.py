@@ -1,6 +1,6 @@
 """The only reader of the environment.
 
-Covers: ``NARROWBOAT_*`` variables, where the home and the pack cache are.
+Covers: ``NARROWBOAT_*`` variables, where the home, the pack cache and unfinished outputs are.
 Does not cover: parsing of what the values mean (``sizes``, ``cli/``).
 """
 
@@ -39,3 +39,8 @@ def default_cache() -> Path:
 def pack_folder(name: str, cache: Path | None = None) -> Path:
     """Where the pack ``name`` is once it is fetched; a folder that exists is complete."""
     return (cache or default_cache()) / "packs" / name
+
+
+def part_path(path: Path) -> Path:
+    """Where an output is written before it is renamed to ``path``: beside it, hidden."""
+    return path.with_name(f".{path.name}.part")

@@ -22,6 +22,7 @@ from pathlib import Path
 from typing import Any, TextIO
 
 from narrowboat import context
+from narrowboat.config import part_path
 from narrowboat.errors import DiskFull, NarrowboatError, OutputError, UsageError
 from narrowboat.media.caption_formats import FORMATS, Writer
 
@@ -43,7 +44,7 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     targets = [(str(target["format"]), Path(target["path"])) for target in inputs["targets"]]
     _check(targets)
-    parts = [path.with_name(f".{path.name}.part") for _, path in targets]
+    parts = [part_path(path) for _, path in targets]
     try:
         _write_parts(inputs, targets, parts)
         for (_, path), part in zip(targets, parts, strict=True):

@@ -160,6 +160,16 @@ class Budget:
         demand = Demand(parse_size(memory), cores)
         return Reserving(lambda: self.request(demand, label=label, in_process=True), timeout)
 
+    def check(self, demand: Demand, label: str = "") -> None:
+        """Refuse what could never fit, without asking for it.
+
+        Raises:
+            CannotFit: the demand is above the whole budget, even if nobody else used any of the limit.
+        """
+        with self._lock:
+            if demand.bytes > self.ceiling:
+                raise self._refusal(Waiter(demand, label))
+
     def request(
         self, demand: Demand, *, label: str = "", learned: bool = False, in_process: bool = False
     ) -> Future[Reservation]:

@@ -60,10 +60,9 @@ class Workshop:
         for worker in self._running:
             worker.stop()
 
-    def kill(self) -> None:
-        """Kill every worker now."""
-        for worker in list(self._running):
-            worker.kill()
+    async def estimate(self, step: Step, facts: Facts) -> Estimate:
+        """What to reserve for a step: as it declares, corrected by what was measured."""
+        return estimate(step.demand(facts), await self.peaks.known(step))
 
     @contextlib.contextmanager
     def running(self, worker: Worker) -> Iterator[None]:
@@ -139,7 +138,7 @@ class StepRun:
         if self._alone:
             whole = replace(self._declared, bytes=max(self._shop.budget.bytes, 1), cores=self._shop.budget.cores)
             return Estimate(whole, learned=True)
-        made = estimate(self._declared, await self._shop.peaks.known(self._step))
+        made = await self._shop.estimate(self._step, self._facts)
         if self._at_least > made.demand.bytes:
             return Estimate(replace(made.demand, bytes=self._at_least), learned=True)
         return made
@@ -185,7 +184,7 @@ class StepRun:
                     async for frame in frames:
                         answer = frame
                         if frame["op"] == "item":
-                            yield self._take(frame, reservation)
+                            yield await self._take(frame, reservation)
                         elif frame["op"] == "progress":
                             self._progress(frame)
                         elif frame["op"] == "log":
@@ -213,9 +212,9 @@ class StepRun:
             path=self._shop.path,
         )
 
-    def _take(self, frame: dict[str, Any], reservation: Reservation) -> Item:
+    async def _take(self, frame: dict[str, Any], reservation: Reservation) -> Item:
         item = Item(frame["value"], frame["cursor"])
-        self.record.item(frame["seq"], item.cursor, item.value)
+        await self.record.item(frame["seq"], item.cursor, item.value)
         if reservation.cores > reservation.cores_allowed:
             reservation.give_back_cores()  # what was in flight on the lent core has come
         return item

@@ -90,6 +90,16 @@ class Job:
         """All the cores of this run."""
         return self._shop.budget.cores
 
+    async def require(self, step: Step, facts: Facts | None = None) -> None:
+        """Refuse the job now when a step that comes later could never fit.
+
+        Raises:
+            CannotFit: its declared demand is above the whole budget.
+        """
+        asked = await self._shop.estimate(step, facts or {})
+        if not asked.learned:
+            self._shop.budget.check(asked.demand, f"{step.name} of {self._live.source}")
+
     async def run(
         self, step: Step, given: dict[str, Json], facts: Facts | None = None, *, at: dict[str, Json] | None = None
     ) -> Json:

@@ -17,6 +17,7 @@ from narrowboat.runner.steps import Step, digest
 from narrowboat.values import Facts, Json
 
 _PEAKS_LOOKED_AT = 100
+_BACKLOG = 1000  # writes that may wait to be committed
 
 
 class Record(Protocol):
@@ -35,7 +36,7 @@ class Record(Protocol):
         """An attempt starts; written before the step is called."""
         ...
 
-    def item(self, sequence: int, cursor: Json, value: Json) -> None:
+    async def item(self, sequence: int, cursor: Json, value: Json) -> None:
         """An item came; committed within a second."""
         ...
 
@@ -68,7 +69,7 @@ class NoRecord:
     async def started(self, reserved: int, cores: int, declared: int, pid: int, ticks: int | None) -> None:
         pass
 
-    def item(self, sequence: int, cursor: Json, value: Json) -> None:
+    async def item(self, sequence: int, cursor: Json, value: Json) -> None:
         self.items, self.cursor, self._faults = sequence + 1, cursor, 0
 
     async def ended(self, outcome: str, error: NarrowboatError | None, peak: int, seconds: float) -> None:
@@ -115,9 +116,11 @@ class JournalRecord:
         if ticks is not None:
             self._journal.attempt_pid(self._attempt, pid, ticks, pid)
 
-    def item(self, sequence: int, cursor: Json, value: Json) -> None:
+    async def item(self, sequence: int, cursor: Json, value: Json) -> None:
         self._journal.add_item(self._claim, self._row.id, sequence, cursor, value)
         self.items, self.cursor = sequence + 1, cursor
+        if self._journal.backlog() > _BACKLOG:
+            await self._journal.flush()  # a step faster than the disk waits, so that the queue stays small
 
     async def ended(self, outcome: str, error: NarrowboatError | None, peak: int, seconds: float) -> None:
         if self._attempt is None:

@@ -12,6 +12,7 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
+from narrowboat.config import part_path
 from narrowboat.errors import Cancelled, Interrupted, LeaseLost, NarrowboatError, StepFailed
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim
@@ -117,9 +118,16 @@ class Scheduler:
         if state == "queued":
             await self._journal.release(claim)
         else:
+            await self._remove_parts(entry.id)
             await self._journal.end(claim, state, None if error is None else error.to_json())
             await self._scratch.remove(entry.id)
         return state, error
+
+    async def _remove_parts(self, job_id: str) -> None:
+        """A writer that was killed may have left a begun file beside an output."""
+        for output in await self._journal.outputs(job_id):
+            with contextlib.suppress(OSError):
+                part_path(output.path).unlink(missing_ok=True)
 
     async def _outcome(self, entry: Entry, job: Job) -> tuple[str, NarrowboatError | None]:
         try:

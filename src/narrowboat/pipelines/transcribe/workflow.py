@@ -13,7 +13,14 @@ import contextlib
 import time
 from pathlib import Path
 
-from narrowboat.engines.catalogue import SPEECH_ENGINE, SpeechModel, check_language, speech_demand, speech_model
+from narrowboat.engines.catalogue import (
+    PREPARE_DEMAND,
+    SPEECH_ENGINE,
+    SpeechModel,
+    check_language,
+    speech_demand,
+    speech_model,
+)
 from narrowboat.runner.job import Job, shown
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
@@ -22,10 +29,12 @@ from narrowboat.values import Demand, Facts, Json
 FORMATS = ("txt", "srt", "vtt", "json")
 
 # Memory as measured, with a margin: see the modules of the steps.
-PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", memory="160M", name="prepare")
-PROBE = Step("narrowboat.media.probe:probe", memory="64M", name="probe")
+PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", demand=lambda _: PREPARE_DEMAND, name="prepare")
+PROBE = Step("narrowboat.media.probe:probe", memory="48M", name="probe")
 RECOGNISE = Step("narrowboat.pipelines.transcribe.steps:recognise", name="recognise", version=SPEECH_ENGINE)
-CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", name="captions")
+CAPTIONS = Step(
+    "narrowboat.media.captions:write", memory="16M", cores=0, name="captions"
+)  # a moment: no wait for a core
 
 
 async def transcribe(job: Job) -> None:
@@ -33,6 +42,7 @@ async def transcribe(job: Job) -> None:
     model = speech_model(str(job.options["model"]))
     recognise = _recognise(model, most_cores=job.cores)
     if not await job.finished(recognise):
+        await job.require(recognise)  # what can't fit is refused before anything is fetched
         await _recognised(job, recognise, model)
     facts = await job.result(PROBE)
     given = {
@@ -50,14 +60,16 @@ async def _recognised(job: Job, step: Step, model: SpeechModel) -> None:
     prepared = await job.once(PREPARE, {"model": model.name, "cache": job.options["cache"]})
     given = {"model": model.version, "language": job.options["language"], "stream": facts["stream"]}
     at = {"path": audio, "model_dir": prepared["path"], "duration": facts["duration"]}
-    began, first = time.monotonic(), None
+    began, first = 0.0, 0.0
     async with contextlib.aclosing(job.stream(step, given, facts, at=at)) as chunks:
         async for chunk in chunks:
-            if chunk.new and first is None:
-                first = chunk.value["start"]
-            spent = time.monotonic() - began
-            speed = (chunk.value["end"] - first) / spent if first is not None and spent > 0 else None
-            job.progress(chunk.value["end"] / max(facts["duration"], 0.001), speed=speed)
+            done, now = chunk.value["end"], time.monotonic()
+            if chunk.new and not began:
+                began, first = now, done  # the first one's time includes waiting and loading the model
+            job.progress(
+                done / max(facts["duration"], 0.001),
+                speed=(done - first) / (now - began) if began and now > began else None,
+            )
 
 
 def _recognise(model: SpeechModel, most_cores: int) -> Step:
