@@ -6,6 +6,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -23,12 +24,17 @@ def shared_data() -> Path:
 BOX = Path(__file__).resolve().parents[1] / "bench" / "box.py"
 
 
+def boxed(stdout: str) -> dict[str, Any]:
+    """What the box measured: the last line that it printed."""
+    measured: dict[str, Any] = json.loads(stdout.strip().splitlines()[-1])
+    return measured
+
+
 @pytest.fixture(scope="session")
-def box(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
+def box() -> list[str]:
     """The command that runs another in a real memory limit: ``[*box, "300M", "--", …]``."""
-    report = tmp_path_factory.mktemp("box") / "box.json"
     command = [sys.executable, str(BOX)]
-    tried = subprocess.run([*command, "64M", "--report", str(report), "--", "true"], check=False, capture_output=True)
-    if tried.returncode != 0 or not json.loads(report.read_text())["enforced"]:
+    tried = subprocess.run([*command, "64M", "--", "true"], check=False, capture_output=True, text=True)
+    if tried.returncode != 0 or not boxed(tried.stdout)["enforced"]:
         pytest.skip("needs a memory cgroup that may be written, to make a real box")
     return command
