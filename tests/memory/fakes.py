@@ -15,14 +15,18 @@ class FakeClock:
 
 @dataclass
 class FakeMachine:
-    """A box of ``size`` bytes in which others use ``others`` and we use ``own``, whatever this process uses."""
+    """A box of ``size`` bytes in which others use ``others`` and the supervisor ``supervisor``."""
 
     size: int
     others: int = 0
     kills: int = 0
+    supervisor: int = 20 << 20
 
     def limit(self) -> Limit:
         return Limit(self.size, "fake")
+
+    def supervisor_used(self) -> int:
+        return self.supervisor
 
     def room(self, own_bytes: int) -> Room:
         return Room(max(0, self.size - self.others), self.others, "fake")

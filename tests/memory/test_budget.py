@@ -14,15 +14,10 @@ from narrowboat.values import Demand
 
 def make(free_mib: int, cores: int = 2) -> tuple[Budget, FakeMachine, FakeClock]:
     """A budget with that much to reserve."""
-    machine, clock = FakeMachine(1 << 40), FakeClock()
+    machine, clock = FakeMachine(0), FakeClock()
+    machine.size = machine.supervisor + HEADROOM + free_mib * MIB
     budget = Budget(cores=cores, machine=machine, clock=clock)
-    machine.size -= budget.bytes - free_mib * MIB
-    budget.limit = machine.limit()
-    budget.refresh()
-    machine.size += free_mib * MIB - budget.bytes  # this process has grown since it was first measured
-    budget.limit = machine.limit()
-    budget.refresh()
-    assert abs(budget.bytes - free_mib * MIB) < MIB
+    assert budget.bytes == free_mib * MIB
     return budget, machine, clock
 
 
@@ -105,7 +100,7 @@ def test_the_limit_that_a_refusal_asks_for_would_do() -> None:
     budget, _, _ = make(100)
     with pytest.raises(CannotFit) as caught:
         budget.request(demand(200)).result(0)
-    larger = Budget(cores=2, machine=FakeMachine(caught.value.facts["needed_limit_bytes"] + MIB))
+    larger = Budget(cores=2, machine=FakeMachine(caught.value.facts["needed_limit_bytes"]))
     assert larger.request(demand(200)).done()
 
 
@@ -115,7 +110,7 @@ def test_a_learned_demand_above_everything_is_clipped_and_runs_alone() -> None:
     learned = budget.request(demand(500), learned=True)
     assert not learned.done()
     first.release()
-    assert abs(learned.result(0).bytes - 100 * MIB) < MIB
+    assert learned.result(0).bytes == 100 * MIB
     assert not budget.request(demand(1)).done()
 
 
@@ -128,6 +123,15 @@ def test_others_shrink_the_budget_and_give_it_back() -> None:
     machine.others = 0
     budget.refresh()
     assert waiting.done()
+
+
+def test_one_who_waits_for_others_to_leave_keeps_nobody_behind() -> None:
+    budget, machine, clock = make(100)
+    machine.others = 60 * MIB
+    budget.refresh()
+    assert not budget.request(demand(80)).done()
+    clock.now += AGED_AFTER_S
+    assert budget.request(demand(30)).done()
 
 
 def test_who_only_others_keep_from_fitting_is_refused_after_patience() -> None:
@@ -273,13 +277,16 @@ def test_a_cancelled_async_wait_leaves_nothing() -> None:
 
 
 def test_what_is_reserved_in_this_process_is_not_counted_twice() -> None:
-    budget, _, _ = make(200)
-    before = budget.bytes
+    budget, machine, _ = make(200)
     with budget.reserve("100M"):
-        block = bytearray(80 * MIB)
+        machine.supervisor += 80 * MIB
         budget.refresh()
-        assert budget.bytes > before - 8 * MIB
-        assert block
+        assert budget.bytes == 200 * MIB
+        machine.supervisor += 40 * MIB  # 20 more than was reserved
+        budget.refresh()
+        assert budget.bytes == 180 * MIB
+    budget.refresh()
+    assert budget.bytes == 80 * MIB  # given back, but still in use
 
 
 def test_headroom_is_kept() -> None:

@@ -51,23 +51,24 @@ class Waiter:
     future: Future[Reservation] = field(default_factory=Future)
 
 
-def admissible(waiters: Sequence[Waiter], free: Free, *, now: float, alone: bool, whole: int) -> list[Waiter]:
+def admissible(waiters: Sequence[Waiter], free: Free, *, now: float, alone: bool, whole: Free) -> list[Waiter]:
     """Those of ``waiters`` (in order of arrival) who are let in now.
 
     Args:
         free: what is free before anybody is let in.
         now: monotonic seconds, for the age.
         alone: nobody holds anything, so that a learned demand larger than the budget may run, clipped.
-        whole: all cores there are; a demand for more asks for these.
+        whole: the budget and all cores. A demand for more cores asks for these. One for more bytes waits for others
+            to leave the box, and keeps nobody behind meanwhile.
     """
     let_in: list[Waiter] = []
     for waiter in waiters:
-        size, cores = waiter.demand.bytes, min(waiter.demand.cores, whole)
+        size, cores = waiter.demand.bytes, min(waiter.demand.cores, whole.cores)
         fits = size <= free.bytes and (cores <= free.cores or cores == 0)
         clipped = waiter.learned and alone and not let_in and free.bytes > 0
         if fits or clipped:
             let_in.append(waiter)
             free = free.less(size, cores)
-        elif now - waiter.since >= AGED_AFTER_S:
+        elif now - waiter.since >= AGED_AFTER_S and (size <= whole.bytes or waiter.learned):
             free = free.less(size, cores)
     return let_in

@@ -10,7 +10,6 @@ Every method may be called from any thread. Nothing here sleeps: waiters are wok
 
 from __future__ import annotations
 
-import os
 import threading
 import time
 from collections.abc import Callable
@@ -20,7 +19,6 @@ from dataclasses import dataclass
 from narrowboat.errors import CannotFit
 from narrowboat.memory.admission import AGED_AFTER_S, LEND_AFTER_S, Free, Waiter, admissible
 from narrowboat.memory.machine import Limit, LinuxMachine, Machine, Room, free_cores
-from narrowboat.memory.processes import process_used
 from narrowboat.memory.reservation import Reservation, Reserving
 from narrowboat.sizes import MIB, format_size, parse_size
 from narrowboat.values import Demand
@@ -83,7 +81,7 @@ class Budget:
         self._quiet_since = clock()
         self._workers_used: Callable[[], int] = lambda: 0
         self._helpers: Callable[[], int] = lambda: 0
-        self._own_floor = process_used(os.getpid())
+        self._own_floor = self.machine.supervisor_used()
         self._own = self._own_floor
         self._room = Room(self.limit.bytes, 0, self.limit.source)
         self.peak_reserved = 0
@@ -104,15 +102,15 @@ class Budget:
     def refresh(self) -> None:
         """Read the machine again, give what has become free to who waits, lend idle cores, refuse the hopeless."""
         helpers, workers = self._helpers(), self._workers_used()
-        supervisor = process_used(os.getpid())
+        supervisor = self.machine.supervisor_used()
         room = self.machine.room(supervisor + helpers + workers)
         with self._lock:
             in_process = sum(r.bytes for r in self._held if r.in_process)
             self._own = max(supervisor - in_process, min(self._own_floor, supervisor)) + helpers
             self._room = room
+            self._refuse_hopeless()
             self._admit()
             self._lend()
-            self._refuse_hopeless()
 
     @property
     def bytes(self) -> int:
@@ -236,7 +234,7 @@ class Budget:
     def _admit(self) -> None:
         self._waiters = [w for w in self._waiters if not w.future.cancelled()]
         for waiter in admissible(
-            self._waiters, self._free(), now=self._clock(), alone=not self._held, whole=self.cores
+            self._waiters, self._free(), now=self._clock(), alone=not self._held, whole=Free(self.bytes, self.cores)
         ):
             self._waiters.remove(waiter)
             if not waiter.future.set_running_or_notify_cancel():

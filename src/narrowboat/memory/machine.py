@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Protocol
 
 from narrowboat.memory.cgroups import Group, own_groups
+from narrowboat.memory.processes import process_used
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,10 @@ class Machine(Protocol):
 
     def limit(self) -> Limit:
         """The limit; asked once, at the start."""
+        ...
+
+    def supervisor_used(self) -> int:
+        """What this process uses itself."""
         ...
 
     def room(self, own_bytes: int) -> Room:
@@ -77,6 +82,10 @@ class LinuxMachine:
             if size is not None:
                 found.append(Limit(size, _source(group)))
         return min(found, key=lambda limit: limit.bytes)
+
+    def supervisor_used(self) -> int:
+        """Anonymous + shared memory of this process."""
+        return process_used(os.getpid())
 
     def room(self, own_bytes: int) -> Room:
         """The least of: the override, each container's limit less what others use in it, what is available."""
