@@ -1,7 +1,8 @@
 """Showing jobs while they run.
 
-Covers: what a display is, words for a job's progress, and the display for what is no terminal: plain lines.
-Does not cover: the live display on a terminal (``live``), lines at the end (``session``).
+Covers: what a display is, and the one for what is no terminal: plain lines.
+Does not cover: the live one on a terminal (``live``), words for progress (``progress``), lines at the end
+(``session``).
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from narrowboat.cli.output import Output, one_line
+from narrowboat.cli.progress import fraction, memory, speed, stage
 from narrowboat.runner.status import JobStatus, Status
-from narrowboat.sizes import format_size
 
 #: Seconds between two plain lines about the progress of a job.
 EVERY_S = 10.0
@@ -49,35 +50,6 @@ def make_display(out: Output) -> Display:
 
         return LiveDisplay(out)
     return PlainDisplay(out)
-
-
-def fraction(job: JobStatus) -> float | None:
-    """How far the job is, or its stage before the main one; None when that is not known."""
-    if job.fraction is not None:
-        return job.fraction
-    found = job.facts.get("step_fraction")
-    return float(found) if isinstance(found, int | float) else None
-
-
-def speed(job: JobStatus) -> str:
-    """``12.3×`` for a recognition, ``3.1 MiB of 40 MiB`` for a download, else nothing."""
-    done, rate = job.facts.get("bytes_done"), job.facts.get("speed")
-    if isinstance(rate, int | float):
-        return f"{rate:.1f}×"
-    if isinstance(done, int | float):
-        total = job.facts.get("bytes_total")
-        return format_size(done) + (f" of {format_size(total)}" if total else "")
-    return ""
-
-
-def memory(job: JobStatus) -> str:
-    """``290 MiB of 330 MiB``: used and reserved."""
-    return f"{format_size(job.used_bytes)} of {format_size(job.reserved_bytes)}" if job.used_bytes else ""
-
-
-def stage(job: JobStatus) -> str:
-    """What the job does."""
-    return f"waiting for room: {job.stage}" if job.waiting else job.stage
 
 
 @dataclass(slots=True)

@@ -15,8 +15,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from narrowboat.cli.display import fraction, memory, speed, stage
 from narrowboat.cli.output import Output, one_line, plain
+from narrowboat.cli.progress import fraction, memory, speed, stage
 from narrowboat.runner.status import JobStatus, Status
 from narrowboat.sizes import format_size
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import errno
 import signal
 import tempfile
 from collections.abc import Awaitable, Callable, Iterator
@@ -17,7 +18,7 @@ from typing import Any
 
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
-from narrowboat.errors import UsageError, exit_code
+from narrowboat.errors import DiskFull, UsageError, exit_code
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.reading import ENDED, name_of
 from narrowboat.runner.report import report, write_report
@@ -185,12 +186,16 @@ def check_out(path: Path) -> None:
     """Make the folder of the outputs, and see that it can be written.
 
     Raises:
-        UsageError: it can't.
+        UsageError: it can't. DiskFull: there is no space for anything.
     """
     try:
         path.mkdir(parents=True, exist_ok=True)
         try_writing(path)
     except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(
+                f"--out: no space is left on the disk of {path}", hint="free some", path=str(path)
+            ) from error
         reason = "it is a file" if isinstance(error, FileExistsError) else error.strerror or str(error)
         raise UsageError(f"--out: {path} can't be written: {reason}", hint="choose another folder") from error
 

@@ -14,12 +14,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
+from narrowboat.memory.reservation import Reservation
 from narrowboat.values import Demand
-
-if TYPE_CHECKING:
-    from narrowboat.memory.reservation import Reservation
 
 #: Seconds after which a waiting request is no longer passed by those that would delay it.
 AGED_AFTER_S = 5.0

@@ -246,7 +246,7 @@ class Budget:
                 min(demand.cores, self.cores),
                 demand=demand,
                 label=waiter.label,
-                budget=self,
+                owner=self,
                 in_process=waiter.in_process,
             )
             self._held.append(granted)

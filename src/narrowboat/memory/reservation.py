@@ -10,12 +10,25 @@ import asyncio
 from collections.abc import Callable
 from concurrent.futures import Future
 from types import TracebackType
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from narrowboat.values import Demand
 
-if TYPE_CHECKING:
-    from narrowboat.memory.budget import Budget
+
+class Owner(Protocol):
+    """Whoever gave a reservation, and takes it back: the budget."""
+
+    def release(self, reservation: Reservation) -> None:
+        """Take it back."""
+        ...
+
+    def resize(self, reservation: Reservation, size: int) -> bool:
+        """Change its bytes; False when that much is not free."""
+        ...
+
+    def return_cores(self, reservation: Reservation) -> None:
+        """Take lent cores back."""
+        ...
 
 
 class Reservation:
@@ -29,7 +42,7 @@ class Reservation:
         on_cores: called with ``cores_allowed`` when it changes, in the thread that changed it.
     """
 
-    def __init__(self, size: int, cores: int, *, demand: Demand, label: str, budget: Budget, in_process: bool) -> None:
+    def __init__(self, size: int, cores: int, *, demand: Demand, label: str, owner: Owner, in_process: bool) -> None:
         self.bytes = size
         self.cores = cores
         self.cores_allowed = cores
@@ -38,7 +51,7 @@ class Reservation:
         self.label = label
         self.in_process = in_process
         self.on_cores: Callable[[int], None] = lambda _: None
-        self._budget = budget
+        self._owner = owner
 
     def set_cores(self, cores: int) -> None:
         """Hold ``cores`` and allow their use. For the budget."""
@@ -54,15 +67,15 @@ class Reservation:
 
     def give_back_cores(self) -> None:
         """The cores that were asked back are no longer busy."""
-        self._budget.return_cores(self)
+        self._owner.return_cores(self)
 
     def resize(self, size: int) -> bool:
         """Hold ``size`` bytes instead; False when that much is not free."""
-        return self._budget.resize(self, size)
+        return self._owner.resize(self, size)
 
     def release(self) -> None:
         """Give all of it back; a second time does nothing."""
-        self._budget.release(self)
+        self._owner.release(self)
 
     def __enter__(self) -> Reservation:
         return self

@@ -8,16 +8,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import Protocol
 
 from narrowboat.errors import NarrowboatError
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, fingerprint
 from narrowboat.values import Json
-
-if TYPE_CHECKING:
-    from narrowboat.runner.runner import Runner
 
 VALIDATE = Step("narrowboat.sources.http:validate", memory="32M", cores=0, name="validate")
 
@@ -43,7 +40,15 @@ class Entry:
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
 
-async def identify(runner: Runner, pipeline: Pipeline, source: Source, options: dict[str, Json]) -> str:
+class Call(Protocol):
+    """Runs a step outside of any job (``Runner.call``)."""
+
+    async def __call__(self, step: Step, given: Json) -> Json:
+        """Its result."""
+        ...
+
+
+async def identify(call: Call, pipeline: Pipeline, source: Source, options: dict[str, Json]) -> str:
     """The identity of a job: pipeline, content (fingerprint, or address with validator) and options that matter.
 
     An address that can't be asked for a validator is identified by itself; fetching it will say what is wrong.
@@ -52,7 +57,7 @@ async def identify(runner: Runner, pipeline: Pipeline, source: Source, options: 
         content = await asyncio.to_thread(fingerprint, source.location)
     else:
         try:
-            content = str((await runner.call(VALIDATE, {"url": source.location}))["validator"])
+            content = str((await call(VALIDATE, {"url": source.location}))["validator"])
         except NarrowboatError:
             content = "unknown"
         content = f"{source.location} {content}"

@@ -155,7 +155,7 @@ class Runner:
         options = options or {}
         try:
             place = locate(source)
-            identity = await identify(self, found, place, options)
+            identity = await identify(self.call, found, place, options)
         except NarrowboatError as error:
             return await self._submit_failed(found, source, options, error, label)
         row, created = await self.journal.submit(NewJob(found.name, identity, place.location, options, label))
