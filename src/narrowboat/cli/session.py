@@ -19,6 +19,7 @@ from typing import Any
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
 from narrowboat.errors import DiskFull, UsageError, exit_code
+from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.reading import ENDED, name_of
 from narrowboat.runner.report import report, write_report
@@ -38,7 +39,7 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
         NarrowboatError: what ``submit`` raised; what ran is stopped and kept.
     """
     check_report(values.report)
-    async with Runner(values.memory, cores=values.cores, home=values.home) as runner:
+    async with Runner(values.memory, cores=values.cores, home=values.home, preload=PIPELINE.preload) as runner:
         session = Session(runner, make_display(out))
         await session.follow(submit)
         made = await report(runner)

@@ -29,12 +29,15 @@ class Pipeline:
         workflow: an ordinary async function in the supervisor that calls steps.
         formats: the outputs that it can write; empty when it writes none.
         identity: of a job's options, those that change the result.
+        preload: modules of its steps that the fork server imports, so that its workers start with them and share
+            their pages.
     """
 
     name: str
     workflow: Callable[[Job], Awaitable[None]]
     formats: tuple[str, ...] = ()
     identity: Callable[[dict[str, Json]], Json] = lambda options: options
+    preload: tuple[str, ...] = ()
 
 
 def find_pipeline(name: str) -> Pipeline:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,16 +27,17 @@ _PROOF = Step("narrowboat.sizes:format_size", memory="16M", name="a first step")
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
-async def survey(home: Path, memory: int | None, cores: int | None) -> dict[str, Any]:
+async def survey(home: Path, memory: int | None, cores: int | None, preload: Sequence[str] = ()) -> dict[str, Any]:
     """All of it, as JSON; sizes in bytes. Starts a runner on a home of its own.
 
     Args:
         home: the home to look at; nothing in it is changed.
         memory: ``--memory``.
         cores: ``--cores``.
+        preload: as a run would have it: it is part of what the fork server uses.
     """
     groups = own_groups()
-    async with Runner(memory, cores=cores) as runner:
+    async with Runner(memory, cores=cores, preload=preload) as runner:
         worker: dict[str, Any] | None = None
         try:
             await runner.call(_PROOF, 1)

@@ -14,6 +14,7 @@ import contextlib
 import os
 import signal
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -22,6 +23,8 @@ from narrowboat.memory.processes import peak_resident, process_used, tree
 
 POLL_S = 0.02
 POLL_CLOSE_S = 0.01
+#: Without workers there is nobody to catch; the first one to come ends the wait.
+POLL_IDLE_S = 0.5
 #: Free bytes below which polling is twice as fast.
 CLOSE = 2 * HEADROOM
 #: How far below the limit the sum of all is kept, in bytes: what the kernel needs to account in batches.
@@ -75,6 +78,12 @@ def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
     return None
 
 
+def _measure(watch: Watch) -> None:
+    watch.members = tree(watch.pid)
+    watch.used = sum(process_used(pid) for pid in watch.members)
+    watch.peak = max(watch.peak, watch.used)
+
+
 class Guard:
     """Watches workers from a thread of its own, so that a busy event loop does not blind it.
 
@@ -88,7 +97,8 @@ class Guard:
         self._fork_server = fork_server
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
-        self._stop = threading.Event()
+        self._stopped = False
+        self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrowboat-guard", daemon=True)
         self.used = 0
         self.peak_used = 0
@@ -101,7 +111,8 @@ class Guard:
 
     def stop(self) -> None:
         """Stop watching and wait for the thread."""
-        self._stop.set()
+        self._stopped = True
+        self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
 
@@ -110,7 +121,14 @@ class Guard:
         watch = Watch(pid, reserved, baseline=process_used(pid))
         with self._lock:
             self._watches.append(watch)
+        self._woken.set()
         return watch
+
+    def begin(self, watch: Watch) -> None:
+        """A new attempt begins in the worker: its peak starts from what is used now."""
+        with self._lock:
+            watch.peak = 0
+            _measure(watch)
 
     def forget(self, watch: Watch) -> None:
         """The worker has ended."""
@@ -136,7 +154,12 @@ class Guard:
                 os.kill(pid, signal.SIGKILL)
 
     def _run(self) -> None:
-        while not self._stop.wait(POLL_CLOSE_S if self._is_close() else POLL_S):
+        while not self._stopped:
+            self._woken.clear()  # before the look at who is there: one who comes after it ends the wait
+            if self._watches:
+                time.sleep(POLL_CLOSE_S if self._is_close() else POLL_S)
+            elif not self._stopped:
+                self._woken.wait(POLL_IDLE_S)
             self.poll()
 
     def _is_close(self) -> bool:
@@ -146,10 +169,8 @@ class Guard:
         """Read everything once and act on it."""
         with self._lock:
             watches = list(self._watches)
-        for watch in watches:
-            watch.members = tree(watch.pid)
-            watch.used = sum(process_used(pid) for pid in watch.members)
-            watch.peak = max(watch.peak, watch.used)
+            for watch in watches:
+                _measure(watch)
         own = os.getpid()
         shared = sum(min(watch.used, watch.baseline) for watch in watches)
         total = process_used(own) + self.helpers_used() + sum(watch.used for watch in watches) - shared

@@ -193,7 +193,7 @@ class Worker:
 
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
-        self.watch.peak = self.watch.used
+        self._guard.begin(self.watch)
         self._write(call.frame())
         while (frame := await _read_frame(self._reader)) is not None:
             if frame["op"] == "ready":

@@ -17,6 +17,7 @@ from narrowboat.cli.output import Output, table
 from narrowboat.cli.session import where
 from narrowboat.config import default_cache, pack_folder
 from narrowboat.engines.catalogue import PACKS, packs, speech_demand, speech_model
+from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.survey import survey
 from narrowboat.sizes import MIB, format_size
 
@@ -27,7 +28,7 @@ _GROWS = 12 * MIB
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Look, tell, advise; always 0."""
-    found = asyncio.run(survey(values.home, values.memory, values.cores))
+    found = asyncio.run(survey(values.home, values.memory, values.cores, PIPELINE.preload))
     cache = default_cache().expanduser().absolute()
     found["packs"] = {pack.name: pack_folder(pack.name, cache).is_dir() for pack in packs()}
     found["cache"] = str(cache)
