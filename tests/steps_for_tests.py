@@ -46,6 +46,20 @@ def allocate(given: dict[str, Any]) -> int:
     return sum(map(len, blocks))
 
 
+def allocate_together(given: dict[str, Any]) -> int:
+    """Allocate ``mib`` and hold them until ``of`` of these hold theirs, as files in ``folder`` say."""
+    block = bytearray(given["mib"] * MIB)
+    folder = Path(given["folder"])
+    folder.mkdir(exist_ok=True)
+    (folder / str(given["n"])).touch()
+    began = time.monotonic()
+    while len(list(folder.iterdir())) < given["of"]:
+        assert time.monotonic() - began < 60, "the others did not come"
+        time.sleep(0.01)
+    time.sleep(0.1)  # so that the guard sees it
+    return len(block)
+
+
 def hog(_: Any) -> None:
     """Allocate without end, at about 250 MB/s."""
     blocks = []

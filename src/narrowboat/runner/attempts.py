@@ -253,8 +253,7 @@ class StepRun:
         self._shop.peaks.learn(
             self._step,
             self._facts,
-            Peak(one_core, censored=ending.outcome == "overrun"),
-            declared=self._declared.bytes,
+            Peak(one_core, self._declared.bytes, censored=ending.outcome == "overrun"),
             reserved=reservation.bytes,
         )
 

@@ -41,6 +41,7 @@ class Job:
 
     Attributes:
         id: as in the journal.
+        name: what people are shown of the source: the file's name, or the address without secrets.
         source: what is worked on.
         options: as they were submitted.
         scratch: the job's folder; it goes when the job ends.
@@ -59,6 +60,7 @@ class Job:
         once: Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]],
     ) -> None:
         self.id = row.id
+        self.name = shown(source)
         self.source = source
         self.options = row.options
         self.scratch = scratch

@@ -156,16 +156,16 @@ class Peaks:
     async def known(self, step: Step) -> list[Peak]:
         """The latest peaks of a step."""
         rows = await self._journal.peaks(step.name, step.version, step.engine, limit=_PEAKS_LOOKED_AT)
-        return [Peak(row.peak_bytes, row.censored) for row in rows]
+        return [Peak(row.peak_bytes, row.declared_bytes, row.censored) for row in rows]
 
-    def learn(self, step: Step, facts: Facts, peak: Peak, *, declared: int, reserved: int) -> None:
+    def learn(self, step: Step, facts: Facts, peak: Peak, *, reserved: int) -> None:
         """Keep the peak of an attempt that has ended, reduced to one core."""
         self._journal.add_peak(
             step.name,
             step.version,
             step.engine,
             features={name: value for name, value in facts.items() if isinstance(value, int | float)},
-            declared_bytes=declared,
+            declared_bytes=peak.declared,
             reserved_bytes=reserved,
             peak_bytes=peak.bytes,
             censored=peak.censored,

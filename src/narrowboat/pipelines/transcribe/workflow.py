@@ -21,7 +21,7 @@ from narrowboat.engines.catalogue import (
     speech_demand,
     speech_model,
 )
-from narrowboat.runner.job import Job, shown
+from narrowboat.runner.job import Job
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
 from narrowboat.values import Demand, Facts, Json
@@ -47,7 +47,7 @@ async def transcribe(job: Job) -> None:
     facts = await job.result(PROBE)
     given = {
         "facts": facts,
-        "source": shown(job.source),
+        "source": job.name,
         "engine": {"name": model.name, "version": model.version},
         "language": await _language(job, recognise),
     }
@@ -56,7 +56,7 @@ async def transcribe(job: Job) -> None:
 
 async def _recognised(job: Job, step: Step, model: SpeechModel) -> None:
     audio = await job.fetch()
-    facts = await job.run(PROBE, {"name": shown(job.source)}, at={"path": audio})
+    facts = await job.run(PROBE, {"name": job.name}, at={"path": audio})
     prepared = await job.once(PREPARE, {"model": model.name, "cache": job.options["cache"]})
     given = {"model": model.version, "language": job.options["language"], "stream": facts["stream"]}
     at = {"path": audio, "model_dir": prepared["path"], "duration": facts["duration"]}
