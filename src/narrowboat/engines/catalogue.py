@@ -36,7 +36,7 @@ __all__ = [
 DEFAULT_SPEECH = "local:whisper-base"
 
 #: Changes whenever the local speech engine would give other results for the same model and sound.
-SPEECH_ENGINE = "1"
+SPEECH_ENGINE = "2"
 
 #: The codes that multilingual Whisper models know; whether a given model knows one is checked with its vocabulary.
 LANGUAGES = frozenset(

@@ -10,11 +10,13 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from narrowboat import context
 from narrowboat.engines.speech.cues import cues
+from narrowboat.engines.speech.gaps import filled
 from narrowboat.engines.speech.mel import RATE
 from narrowboat.engines.speech.voice import Samples, Stretch, stretches
 from narrowboat.engines.speech.whisper import SURE_OF_LANGUAGE, Whisper, Word
@@ -130,7 +132,8 @@ class _Streams:
             language, probability = self._model.language(stretch.sound)
             if probability >= SURE_OF_LANGUAGE:
                 self._language = language
-        words = self._pool.submit(self._model.recognise, stretch.sound, language)
+        recognise = partial(self._model.recognise, language=language)
+        words = self._pool.submit(filled, recognise, stretch.sound, stretch.spoken)
         return _Pending(stretch, self._language, words)
 
 
