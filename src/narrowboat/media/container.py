@@ -21,8 +21,9 @@ from narrowboat.errors import SourceError
 #: Demuxers that read one local file as media. Playlists, image sequences, subtitles, raw video and everything
 #: that can open further files or addresses are left out.
 CONTAINERS = (
-    "3dostr,aac,ac3,aiff,amr,amrnb,amrwb,ape,asf,au,avi,caf,dsf,dts,dtshd,eac3,flac,flv,gsm,loas,matroska,webm,"
-    "mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nut,ogg,rm,shn,spx,tak,truehd,tta,voc,w64,wav,wv"
+    "3dostr,aac,ac3,aea,aiff,amr,amrnb,amrwb,ape,asf,au,avi,avr,caf,dsf,dss,dts,dtshd,dv,eac3,flac,flv,gsm,gxf,hcom,"
+    "iff,ircam,loas,lxf,matroska,webm,mov,mp4,m4a,3gp,3g2,mj2,mp3,mpc,mpc8,mpeg,mpegts,mxf,nistsphere,nut,ogg,oma,pvf,"
+    "qcp,rm,shn,sox,spx,tak,truehd,tta,voc,w64,wav,wtv,wv,xwma"
 )
 #: Sample entries of protected tracks: Common Encryption, FairPlay, Audible.
 PROTECTED = {"enca", "drms", "drmi", "aavd", "adrm"}
