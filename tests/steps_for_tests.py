@@ -1,6 +1,7 @@
 """Steps that the tests run in real workers."""
 
 import ctypes
+import json
 import os
 import signal
 import subprocess
@@ -214,3 +215,20 @@ class Holder:
 def fills_the_disk(_: Any) -> None:
     with Path("/dev/full").open("wb", buffering=0) as file:
         file.write(b"x")
+
+
+def letters(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
+    """The letters of a text; a ``mark`` file gets one for each that is computed."""
+    text = Path(given["path"]).read_text()
+    for at in range(cursor or 0, len(text)):
+        with Path(given["mark"]).open("a") as file:
+            file.write(text[at])
+        yield Item(text[at], at + 1)
+
+
+def write_letters(given: dict[str, Any]) -> dict[str, Any]:
+    """The letters in upper or lower case, by format."""
+    letters = [json.loads(line) for line in Path(given["items"]).read_text().splitlines()]
+    for target in given["targets"]:
+        Path(target["path"]).write_text(getattr("".join(letters), target["format"])())
+    return {"outputs": [{**target, "bytes": Path(target["path"]).stat().st_size} for target in given["targets"]]}

@@ -102,7 +102,7 @@ class Session:
             self._display.result(f"✗ {name}: {entry.error or entry.state}", failed=True)
             return
         outputs = await self._runner.journal.outputs(entry.id)
-        paths = ", ".join(near(output.path) for output in outputs if output.written)
+        paths = ", ".join(near(output.path) for output in outputs if output.written and output.path.exists())
         line = f"✓ {name} → {paths}" if paths else f"✓ {name}"
         if entry.again:
             line += " · already done"

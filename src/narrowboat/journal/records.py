@@ -76,19 +76,17 @@ class Records(Core):
     async def _paths(self, query: str, values: dict[str, Any]) -> list[Path]:
         return await self._read(lambda db: [Path(row["path"]) for row in db.execute(_SQL[query], values)])
 
-    async def want_output(self, job_id: str, format: str, path: Path) -> Path | None:
-        """Where the job's ``format`` in ``path``'s folder goes; None when another has taken ``path``.
+    async def want_output(self, job_id: str, format: str, path: Path) -> bool:
+        """Note that the job writes ``format`` to ``path``; False when another job has taken it."""
+        values = {"job": job_id, "format": format, "path": os_text(os.fspath(path))}
+        await self._write(lambda db: db.execute(_SQL["want_output"], values).rowcount)
+        return await self.output_owner(path) == job_id
 
-        A job that asked for this format in this folder before gets the path that it got then.
-        """
-        values = {
-            "job": job_id,
-            "format": format,
-            "path": os_text(os.fspath(path)),
-            "folder": os_text(os.fspath(path.parent)),
-        }
-        found = await self._write(lambda db: _want_output(db, values))
-        return None if found is None else Path(found)
+    async def output_owner(self, path: Path) -> str | None:
+        """The job that writes or wrote ``path``."""
+        values = {"path": os_text(os.fspath(path))}
+        found = await self._read(lambda db: db.execute(_SQL["output_owner"], values).fetchone())
+        return None if found is None else str(found["job"])
 
     async def mark_output(self, job: Claim | str, path: Path, bytes: int) -> None:
         """``path`` is written, with ``bytes`` bytes.
@@ -127,13 +125,3 @@ def _for_job(db: sqlite3.Connection, job: Claim | str, query: str, values: dict[
         check_claim(db, job)
         job = job.job_id
     return db.execute(_SQL[query], {**values, "job": job}).rowcount
-
-
-def _want_output(db: sqlite3.Connection, values: dict[str, Any]) -> str | None:
-    known = db.execute(_SQL["wanted_output"], values).fetchone()
-    if known is not None:
-        return str(known["path"])
-    taken = db.execute(_SQL["want_output"], values).rowcount == 0
-    if not taken:
-        return str(db.execute(_SQL["wanted_output"], values).fetchone()["path"])
-    return None

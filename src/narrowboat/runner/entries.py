@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Protocol
 
 from narrowboat.errors import NarrowboatError
@@ -24,6 +25,8 @@ class Entry:
     """A job of this run.
 
     Attributes:
+        wanted: the outputs to write; None for those that were never written.
+        closed: its workflow has ended, and takes no further outputs.
         again: it was done in an earlier run, and nothing was left to do.
         seconds: spent on it in this run.
     """
@@ -33,11 +36,18 @@ class Entry:
     source: Source
     state: str = "queued"
     error: NarrowboatError | None = None
+    wanted: set[Path] | None = None
+    closed: bool = False
     again: bool = False
     peak_used: int = 0
     items_resumed: int = 0
     seconds: float = 0.0
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    def want(self, outputs: set[Path] | None) -> None:
+        """Write these too."""
+        if self.wanted is not None and outputs is not None:
+            self.wanted |= outputs
 
 
 class Call(Protocol):

@@ -58,6 +58,7 @@ class Job:
         live: Live,
         scratch: Path,
         once: Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]],
+        wanted: set[Path] | None = None,
     ) -> None:
         self.id = row.id
         self.name = shown(source)
@@ -71,6 +72,8 @@ class Job:
         self._shop = shop
         self._live = live
         self._once = once
+        self._wanted = wanted
+        self._wrote: set[Path] = set()
         self._keys: dict[str, int] = {}
 
     async def fetch(self) -> str:
@@ -174,7 +177,7 @@ class Job:
         targets = [
             {"format": output.format, "path": str(output.path)}
             for output in await self._journal.outputs(self.id)
-            if not (output.written and output.path.exists())
+            if (not output.written if self._wanted is None else output.path in self._wanted - self._wrote)
         ]
         if not targets:
             return
@@ -183,11 +186,16 @@ class Job:
         asked = {**given, "targets": targets, "claim": self._claim.token}  # each claim writes what is missing then
         result = await self._run(self._key(step), step, asked, {}, at)
         for output in result["outputs"]:
+            self._wrote.add(Path(output["path"]))
             await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
 
     def log(self, message: str) -> None:
         """A line for the job's history."""
         self._journal.log(self.id, message)
+
+    def rewind(self) -> None:
+        """The workflow is run from its beginning: steps get the names again that they had. For the scheduler."""
+        self._keys.clear()
 
     # ------------------------------------------------------------------------------------------------------------
 

@@ -7,35 +7,41 @@ Does not cover: writing them (a pipeline's step) or remembering them (``journal/
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from narrowboat.journal.journal import Journal
+from narrowboat.journal.rows import OutputRow
 
 
-async def want_outputs(journal: Journal, job_id: str, folder: Path, stem: str, formats: Sequence[str]) -> bool:
-    """Note that a job's outputs are wanted in ``folder``; True when any of them is not there yet.
+async def want_outputs(journal: Journal, job_id: str, folder: Path, stem: str, formats: Sequence[str]) -> set[Path]:
+    """Note that a job's outputs are wanted in ``folder``; those of them that are not there yet.
 
     They are ``stem.format``; where another job or another program has a file of that name, all formats of this job
     become ``stem-2.format``, and so on. A job that was asked for the same before keeps its names.
     """
-    known = {output.path: output for output in await journal.outputs(job_id)}
-    had = {output.format: output.path for output in known.values() if output.path.parent == folder}
-    missing = [name for name in formats if name not in had]
-    for number in itertools.count(1):
-        if not missing:
-            break
-        base = stem if number == 1 else f"{stem}-{number}"
-        paths = {name: folder / f"{base}.{name}" for name in missing}
-        if any(path.exists() for path in paths.values()):
+    known = await journal.outputs(job_id)
+    written = {row.path for row in known if row.written}
+    for base in _bases(known, folder, stem):
+        paths = {name: folder / f"{base}.{name}" for name in formats}
+        if not all([await _is_free(journal, job_id, path) for path in paths.values()]):
             continue
-        taken = []
         for name, path in paths.items():
-            got = await journal.want_output(job_id, name, path)
-            if got is not None:
-                taken.append(name)
-        missing = [name for name in missing if name not in taken]
-    rows = await journal.outputs(job_id)
-    return any(
-        not (row.written and row.path.exists()) for row in rows if row.path.parent == folder and row.format in formats
-    )
+            await journal.want_output(job_id, name, path)
+        return {path for path in paths.values() if path not in written or not path.exists()}
+    raise AssertionError("there is always another number")
+
+
+def _bases(known: Sequence[OutputRow], folder: Path, stem: str) -> Iterator[str]:
+    """Names without ending: first those that the job has in the folder already."""
+    ours = re.compile(re.escape(stem) + r"(-\d+)?")
+    had = [row.path.stem for row in known if row.path.parent == folder and ours.fullmatch(row.path.stem)]
+    yield from dict.fromkeys(had)
+    yield stem
+    yield from (f"{stem}-{number}" for number in itertools.count(2))
+
+
+async def _is_free(journal: Journal, job_id: str, path: Path) -> bool:
+    owner = await journal.output_owner(path)
+    return owner == job_id or (owner is None and not path.exists())

@@ -56,7 +56,11 @@ async def _job(runner: Runner, entry: Entry) -> dict[str, Any]:
         "items_resumed": row.items_resumed,
         "peak_used_bytes": max([entry.peak_used, *(attempt.peak_bytes or 0 for attempt in attempts)]),
         "seconds": round(entry.seconds, 3),
-        "outputs": [str(output.path) for output in await runner.journal.outputs(entry.id) if output.written],
+        "outputs": [
+            str(output.path)
+            for output in await runner.journal.outputs(entry.id)
+            if output.written and output.path.exists()
+        ],
     }
 
 

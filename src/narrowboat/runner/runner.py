@@ -161,7 +161,7 @@ class Runner:
         row, created = await self.journal.submit(NewJob(found.name, identity, place.location, options, label))
         if again and not created and row.state != "running":
             row = await self.journal.restart(row.id)
-        wanted = False
+        wanted: set[Path] = set()
         if formats:
             folder = Path(out).expanduser().absolute() if out is not None else self.home / "outputs"
             wanted = await want_outputs(self.journal, row.id, folder, place.stem, formats)
@@ -184,12 +184,16 @@ class Runner:
         self._scheduler.finished(Entry(row.id, pipeline, Source("file", row.source, "source")), "failed", error)
 
     async def _take(
-        self, row: JobRow, pipeline: Pipeline, source: Source, *, wanted: bool, options: dict[str, Json]
+        self, row: JobRow, pipeline: Pipeline, source: Source, *, wanted: set[Path] | None, options: dict[str, Json]
     ) -> None:
         known = self._scheduler.entries.get(row.id)
         if known is not None and known.state in ("queued", "running"):
-            return
-        entry = Entry(row.id, pipeline, source)
+            if not known.closed:  # the same content from elsewhere: one job, all the outputs
+                known.want(wanted)
+                return
+            await self._scheduler.wait([row.id])
+            row = await self.journal.job(row.id)
+        entry = Entry(row.id, pipeline, source, wanted=wanted)
         if row.state == "done" and not wanted:
             entry.again = True
             self._scheduler.finished(entry, "done", None)
@@ -277,7 +281,7 @@ class Runner:
         except NarrowboatError as error:
             await self._fail(row, pipeline, error)
         else:
-            await self._take(row, pipeline, source, wanted=True, options=row.options)
+            await self._take(row, pipeline, source, wanted=None, options=row.options)
         return await self.journal.job(row.id)
 
     def status(self) -> Status:

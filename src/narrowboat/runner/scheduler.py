@@ -51,7 +51,7 @@ class Scheduler:
 
     def add(self, entry: Entry) -> None:
         """Queue a job of this run."""
-        entry.state = "queued"
+        entry.state, entry.closed = "queued", False
         self.entries[entry.id] = entry
         self._queue.append(entry.id)
         self.pump()
@@ -109,7 +109,15 @@ class Scheduler:
         row = await self._journal.job(entry.id)
         scratch = await self._scratch.own(entry.id)
         job = Job(
-            row, claim, entry.source, journal=self._journal, shop=self._shop, live=live, scratch=scratch, once=self.once
+            row,
+            claim,
+            entry.source,
+            journal=self._journal,
+            shop=self._shop,
+            live=live,
+            scratch=scratch,
+            once=self.once,
+            wanted=entry.wanted,
         )
         try:
             state, error = await self._outcome(entry, job)
@@ -131,8 +139,7 @@ class Scheduler:
 
     async def _outcome(self, entry: Entry, job: Job) -> tuple[str, NarrowboatError | None]:
         try:
-            await entry.pipeline.workflow(job)
-            await self._journal.flush()
+            await self._flow(entry, job)
         except Interrupted as error:
             return "queued", error
         except NarrowboatError as error:
@@ -145,10 +152,21 @@ class Scheduler:
             return "failed", StepFailed(f"the workflow {entry.pipeline.name} raised {type(error).__name__}: {error}")
         return "done", None
 
+    async def _flow(self, entry: Entry, job: Job) -> None:
+        """Run the workflow, and again for outputs that came to be wanted meanwhile: what is done is not done again."""
+        while True:
+            wanted = len(entry.wanted or ())
+            job.rewind()
+            await entry.pipeline.workflow(job)
+            await self._journal.flush()
+            if len(entry.wanted or ()) == wanted:
+                entry.closed = True
+                return
+
     def finished(self, entry: Entry, state: str, error: NarrowboatError | None) -> None:
         """Note how a job of this run ended, and wake those who wait for it."""
         self.entries[entry.id] = entry
-        entry.state, entry.error = state, error
+        entry.state, entry.error, entry.closed = state, error, True
         self._changed.set()
         for waiter in entry.waiters:
             if not waiter.done():

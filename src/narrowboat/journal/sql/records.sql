@@ -28,12 +28,11 @@ SELECT path FROM scratch LEFT JOIN jobs ON jobs.id = scratch.job
 WHERE jobs.id IS NULL OR jobs.state IN ('done', 'failed', 'cancelled')
 ORDER BY path;
 
--- name: wanted_output
-SELECT path FROM outputs WHERE job = :job AND folder = CAST(:folder AS TEXT) AND format = :format;
+-- name: output_owner
+SELECT job FROM outputs WHERE path = CAST(:path AS TEXT);
 
 -- name: want_output
-INSERT INTO outputs (path, job, folder, format)
-VALUES (CAST(:path AS TEXT), :job, CAST(:folder AS TEXT), :format)
+INSERT INTO outputs (path, job, format) VALUES (CAST(:path AS TEXT), :job, :format)
 ON CONFLICT (path) DO NOTHING;
 
 -- name: mark_output

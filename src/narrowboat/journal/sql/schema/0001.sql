@@ -95,10 +95,8 @@ CREATE INDEX scratch_by_job ON scratch (job);
 CREATE TABLE outputs (
     path    TEXT PRIMARY KEY,
     job     TEXT NOT NULL REFERENCES jobs (id) ON DELETE CASCADE,
-    folder  TEXT NOT NULL,
     format  TEXT NOT NULL,
-    bytes   INTEGER,                                       -- null until it is written
-    UNIQUE (job, folder, format)
+    bytes   INTEGER                                        -- null until it is written
 ) STRICT, WITHOUT ROWID;
 
 CREATE TABLE history (
