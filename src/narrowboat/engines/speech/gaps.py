@@ -4,7 +4,7 @@ Covers: the words of a stretch, with a second try where the model passed over a 
 where the speaker changes.
 Does not cover: one decoding (``speech/whisper.py``), where speech is (``speech/voice.py``).
 
-A word holds at most 1.6 s of detected speech in ordinary recordings (300 words of dictation, 900 of books read
+A word holds at most 1.6 s of detected speech in ordinary recordings (870 words of dictation, 860 of books read
 aloud), its pauses not counted; a sentence that was passed over held 7.4 s.
 """
 
