@@ -46,8 +46,8 @@ LANGUAGES = frozenset(
 )
 
 #: Bytes (anonymous + shared) of a worker that transcribes: one stream; a second; each further one. Measured on an
-#: mp3 of 9 minutes: 227 MiB with one stream of base, 305 with two (301 to 314 on one of 4.5), 365 with two that encode at the same time;
-#: 176, 248 and 255 for tiny.en. The largest further stream is one that encodes.
+#: mp3 of 9 minutes: 227 MiB with one stream of base, 305 with two (301 to 314 on one of 4.5 minutes), 365 with two
+#: that encode at the same time; 176, 248 and 255 for tiny.en. The largest further stream is one that encodes.
 _MEASURED = {
     "whisper-base": (250 * MIB, 85 * MIB, 145 * MIB),
     "whisper-tiny.en": (195 * MIB, 75 * MIB, 90 * MIB),
