@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
+from boxes import boxed
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -22,12 +21,6 @@ def shared_data() -> Path:
 
 
 BOX = Path(__file__).resolve().parents[1] / "bench" / "box.py"
-
-
-def boxed(stdout: str) -> dict[str, Any]:
-    """What the box measured: the last line that it printed."""
-    measured: dict[str, Any] = json.loads(stdout.strip().splitlines()[-1])
-    return measured
 
 
 @pytest.fixture(scope="session")

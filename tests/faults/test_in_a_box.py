@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from conftest import boxed
+from boxes import boxed
 
 MIB = 1 << 20
 TESTS = str(Path(__file__).parents[1])
