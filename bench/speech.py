@@ -7,6 +7,7 @@ pack; episodes made by repeating it. Does not cover: running anything (``transcr
 from __future__ import annotations
 
 import csv
+import wave
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,18 +43,29 @@ class Spoken:
     bound: float | None
 
 
-def recordings() -> list[Spoken]:
-    """The dictation and the LibriSpeech clips, or the sample where those are not there."""
+def recordings(work: Path, clips_taken: int | None = None) -> list[Spoken]:
+    """The dictation and the LibriSpeech clips, or the sample where those are not there.
+
+    The clips come one by one, as files of a few seconds without context, and as one episode of all of them.
+
+    Args:
+        work: where the episode is made.
+        clips_taken: only so many clips; all when None.
+    """
     if not RECORDED.is_dir():
         return [Spoken("sample", [sample()], [TWO_CITIES], None)]
     clips = RECORDED / "librispeech"
     with (clips / "references.tsv").open(encoding="utf-8") as table:
         rows = list(csv.reader(table, delimiter="\t"))
-    rows = [row for row in rows if row[0].endswith(".flac")]
+    rows = [row for row in rows if row[0].endswith(".flac")][:clips_taken]
     dictation = Spoken(
         "dictation", [RECORDED / "dictation.mp3"], [(RECORDED / "dictation.txt").read_text("utf-8")], 8.0
     )
-    return [dictation, Spoken("LibriSpeech clips", [clips / row[0] for row in rows], [row[2] for row in rows], 12.0)]
+    files, texts = [clips / row[0] for row in rows], [row[2] for row in rows]
+    one = Spoken(
+        f"{len(rows)} LibriSpeech clips as one episode", [joined(work / "clips.wav", files)], [" ".join(texts)], 12.0
+    )
+    return [dictation, one, Spoken(f"{len(rows)} LibriSpeech clips, a file each", files, texts, 12.0)]
 
 
 def sample() -> Path:
@@ -91,6 +103,23 @@ def episode(path: Path, seconds: float, skip: float = 0) -> Path:
             packet.stream, packet.time_base, packet.duration = out, stream.time_base, duration
             packet.pts = packet.dts = number * duration
             target.mux(packet)
+    return path
+
+
+def joined(path: Path, files: list[Path]) -> Path:
+    """One 16 kHz mono WAV at ``path`` of several files, one after the other."""
+    with wave.open(str(path), "wb") as target:
+        target.setnchannels(1)
+        target.setsampwidth(2)
+        target.setframerate(16_000)
+        for file in files:
+            resampler = av.AudioResampler(format="s16", layout="mono", rate=16_000)
+            with av.open(str(file)) as source:
+                for frame in source.decode(audio=0):
+                    for part in resampler.resample(frame):
+                        target.writeframes(part.to_ndarray().tobytes())
+                for part in resampler.resample(None):
+                    target.writeframes(part.to_ndarray().tobytes())
     return path
 
 

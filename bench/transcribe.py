@@ -104,11 +104,9 @@ class Bench:
 
 def accuracy(bench: Bench, quick: bool) -> None:
     """Word error rates of the default model."""
-    for spoken in speech.recordings():
-        files, texts = (spoken.files[:12], spoken.texts[:12]) if quick else (spoken.files, spoken.texts)
-        run = bench.run(f"accuracy, {spoken.name}", files, memory=1500)
-        some = f" (first {len(files)})" if len(files) < len(spoken.files) else ""
-        bench.tell(f"word error rate, {spoken.name}{some}", speech.error_rate(texts, run.texts), "%", spoken.bound)
+    for spoken in speech.recordings(bench.work, 12 if quick else None):
+        run = bench.run(f"accuracy, {spoken.name}", spoken.files, memory=1500)
+        bench.tell(f"word error rate, {spoken.name}", speech.error_rate(spoken.texts, run.texts), "%", spoken.bound)
 
 
 def boxes(bench: Bench, quick: bool) -> None:
