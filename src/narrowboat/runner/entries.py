@@ -17,7 +17,7 @@ from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, fingerprint
 from narrowboat.values import Json
 
-VALIDATE = Step("narrowboat.sources.http:validate", memory="32M", cores=0, name="validate")
+VALIDATE = Step("narrowboat.sources.http:validate", memory="48M", cores=0, name="validate")
 
 
 @dataclass(slots=True)

@@ -22,8 +22,8 @@ from narrowboat.runner.steps import Step
 from narrowboat.sources.locate import Source, safe_url
 from narrowboat.values import Facts, Json
 
-#: What a fetch and a write take, as measured: see the modules of the steps.
-FETCH = Step("narrowboat.sources.http:fetch", memory="32M", cores=0, name="fetch")
+#: 14 MiB as measured, TLS included, and the 25 that a worker of a preloaded fork server begins with.
+FETCH = Step("narrowboat.sources.http:fetch", memory="48M", cores=0, name="fetch")
 #: A job that was running when this many supervisors in a row died runs alone from then on.
 DEATHS_UNTIL_ALONE = 5
 

@@ -18,7 +18,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, near, table
 from narrowboat.config import default_cache, pack_folder
-from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
+from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, PREPARE_DEMAND, Pack, packs
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.transcribe.workflow import PREPARE
 from narrowboat.runner.runner import Runner
@@ -26,7 +26,7 @@ from narrowboat.runner.status import Live, job_status
 from narrowboat.runner.steps import Step
 from narrowboat.sizes import format_size
 
-FETCH_PACK = Step("narrowboat.engines.fetching:fetch", memory="160M", name="fetch pack")
+FETCH_PACK = Step("narrowboat.engines.fetching:fetch", demand=lambda _: PREPARE_DEMAND, name="fetch pack")
 _LOOK_EVERY_S = 0.1
 
 

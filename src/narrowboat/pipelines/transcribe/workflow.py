@@ -28,12 +28,13 @@ from narrowboat.values import Demand, Facts, Json
 
 FORMATS = ("txt", "srt", "vtt", "json")
 
-# Memory as measured, with a margin: see the modules of the steps.
+# Memory as measured, with a margin: see the modules of the steps. Each counts the 25 MiB of imported modules that a
+# worker shares with the fork server at first.
 PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", demand=lambda _: PREPARE_DEMAND, name="prepare")
 PROBE = Step("narrowboat.media.probe:probe", memory="48M", name="probe")
 RECOGNISE = Step("narrowboat.pipelines.transcribe.steps:recognise", name="recognise", version=SPEECH_ENGINE)
 CAPTIONS = Step(
-    "narrowboat.media.captions:write", memory="16M", cores=0, name="captions"
+    "narrowboat.media.captions:write", memory="32M", cores=0, name="captions"
 )  # a moment: no wait for a core
 
 
