@@ -52,7 +52,7 @@ _MEASURED = {
     "whisper-base": (250 * MIB, 85 * MIB, 145 * MIB),
     "whisper-tiny.en": (195 * MIB, 75 * MIB, 90 * MIB),
 }
-#: Of the step ``prepare_model``, pip included: 56 MiB measured, 85 with what the fork server preloads, whatever the model.
+#: Of the step ``prepare_model``, pip included, for any model: 56 MiB measured, 85 with what the fork server preloads.
 PREPARE_DEMAND = Demand(bytes=112 * MIB, cores=1)
 
 _MODEL_FILES = ("model.bin", "config.json")
