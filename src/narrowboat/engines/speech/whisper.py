@@ -61,9 +61,11 @@ class Whisper:
 
     def __init__(self, folder: Path, streams: int = 1) -> None:
         allocator.keep_small()
-        # The encoder is the peak (whisper-base: 75 MiB of attention) and a third of the work: with one encoder for
-        # two streams, streams hardly wait, and fall into step, one encoding while the other decodes.
-        self._encoders = Semaphore((streams + 1) // 2)
+        # Encoding and aligning are the peaks (whisper-base: 127 and 108 MiB above the weights, decoding 91 at most)
+        # and a third of the work: with one of them at a time for two streams, streams hardly wait, and fall into
+        # step, one encoding while the other decodes. That both fell together now and then was what made the peak of
+        # three hours 7 % higher than that of ten minutes.
+        self._peaks = Semaphore((streams + 1) // 2)
         self.vocabulary = Vocabulary(folder)
         try:
             self._model = ctranslate2.models.Whisper(
@@ -98,7 +100,7 @@ class Whisper:
 
     def _recognise(self, sound: Samples, language: str) -> list[Word]:
         features = self._features(sound)
-        with self._encoders:
+        with self._peaks:
             encoded = self._model.encode(features)
         prompt = self.vocabulary.prompt(language)
         tokens, likelihood, no_speech = self._decode(encoded, prompt)
@@ -142,7 +144,8 @@ class Whisper:
     ) -> list[Word]:
         frames = math.ceil(samples / RATE / _TOKEN_SECONDS) * 2
         # the model adds the mark for "no times" itself
-        found = self._model.align(encoded, prompt[:-1], [tokens], frames)[0]
+        with self._peaks:
+            found = self._model.align(encoded, prompt[:-1], [tokens], frames)[0]
         first: dict[int, int] = {}  # token -> first step that it is heard in
         for token, step in found.alignments:
             first.setdefault(token, step)
