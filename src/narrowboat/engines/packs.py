@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
-from narrowboat.config import default_cache
+from narrowboat.config import pack_folder
 from narrowboat.engines.known import PACKS, File, Pack, Part, Source
 from narrowboat.errors import DiskFull, NarrowboatError, PackError, UsageError
 from narrowboat.sizes import format_size
@@ -39,8 +39,8 @@ _LINES = 6  # of what pip said, kept in an error
 
 
 def pack_path(name: str, cache: Path | None = None) -> Path | None:
-    """Where the pack is, or None when it is not in the cache (of :func:`default_cache`)."""
-    folder = _folder(_known(name), cache)
+    """Where the pack is, or None when it is not in the cache (``config.default_cache``)."""
+    folder = pack_folder(_known(name).name, cache)
     return folder if folder.is_dir() else None
 
 
@@ -56,7 +56,7 @@ def fetch_pack(name: str, cache: Path | None = None, progress: Progress = lambda
         DiskFull: no space left in the cache.
     """
     pack = _known(name)
-    folder = _folder(pack, cache)
+    folder = pack_folder(pack.name, cache)
     if folder.is_dir():
         return folder
     with disk_errors(folder), locked(folder.parent / f".{pack.name}.lock"):
@@ -79,10 +79,6 @@ def _known(name: str) -> Pack:
     if pack is None:
         raise UsageError(f"there is no pack {name!r}", hint=f"known are {', '.join(sorted(PACKS))}")
     return pack
-
-
-def _folder(pack: Pack, cache: Path | None) -> Path:
-    return (cache or default_cache()) / "packs" / pack.name
 
 
 def _remove_leftovers(folder: Path) -> None:

@@ -18,8 +18,6 @@ from urllib.parse import SplitResult, unquote, urlsplit
 
 from narrowboat.errors import SourceError, UsageError
 
-#: Bytes to reserve for a fetch or a validation: 14.3 MiB were measured, with TLS, whatever the size; and air.
-FETCH_BYTES = 24 << 20
 STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
 _SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")

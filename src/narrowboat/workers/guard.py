@@ -103,7 +103,6 @@ class Guard:
         self.used = 0
         self.peak_used = 0
         self.supervisor_peak_resident = 0
-        self.kills = 0
 
     def start(self) -> None:
         """Begin to watch."""
@@ -180,5 +179,4 @@ class Guard:
         verdict = decide(alive, total, self._budget.room.bytes)
         if verdict is not None:
             verdict.watch.killed, verdict.watch.overran = verdict.reason, verdict.overran
-            self.kills += 1
             self.kill(verdict.watch)

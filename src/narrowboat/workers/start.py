@@ -164,7 +164,7 @@ class Worker:
         self._reserved = reserved
         self._buried = False
         self._burial: asyncio.Task[tuple[int | None, str]] | None = None
-        self.watch: Watch = guard.watch(pid, lambda: self._reserved())  # noqa: PLW0108 -- hold() changes it
+        self.watch: Watch = guard.watch(pid, reserved)
 
     @classmethod
     async def start(cls, server: ForkServer, guard: Guard, reserved: Callable[[], int]) -> Worker:
@@ -183,10 +183,6 @@ class Worker:
         tail = asyncio.create_task(_read_tail(read_end))
         streams = await asyncio.open_connection(sock=ours)
         return cls(pid, ticks, streams, tail, server, guard, reserved)
-
-    def hold(self, reserved: Callable[[], int]) -> None:
-        """From now on the worker is covered by another reservation."""
-        self._reserved = reserved
 
     async def attempt(self, call: protocol.Call) -> AsyncGenerator[dict[str, Any]]:
         """Run one attempt: its ``item``, ``progress`` and ``log`` frames, and last ``done``, ``stopped`` or ``error``.
