@@ -15,7 +15,7 @@ from narrowboat.cli.display import EVERY_S, PlainDisplay
 from narrowboat.cli.live import draw
 from narrowboat.cli.output import Output, duration, one_line, plain
 from narrowboat.cli.session import summary
-from narrowboat.memory.budget import Snapshot
+from narrowboat.memory.snapshot import Snapshot
 from narrowboat.memory.machine import Limit
 from narrowboat.runner.status import JobStatus, Status
 

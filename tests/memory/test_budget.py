@@ -293,3 +293,116 @@ def test_headroom_is_kept() -> None:
     machine = FakeMachine(512 * MIB)
     budget = Budget(cores=1, machine=machine)
     assert budget.bytes <= 512 * MIB - HEADROOM
+
+
+# -- idle workers ---------------------------------------------------------------------------------------------------
+
+
+class Idle:
+    """Parks what it holds, and goes when it is told to."""
+
+    def __init__(self, budget: Budget, mib: int, kind: str, size: int | None = None) -> None:
+        self.told = 0
+        held = budget.request(demand(mib), kind=kind).result(0)
+        self.parked = budget.park(held, kind, (size or mib) * MIB, holder=self, recall=self._told)
+
+    def _told(self) -> None:
+        self.told += 1
+
+    def leave(self) -> None:
+        self.parked.release()
+
+
+def test_an_idle_worker_is_taken_over_by_the_next_of_its_kind() -> None:
+    budget, _, _ = make(300)
+    idle = Idle(budget, 200, "a", size=150)
+    assert (budget.snapshot().reserved, budget.snapshot().idle, budget.snapshot().cores_reserved) == (
+        150 * MIB,
+        150 * MIB,
+        0,
+    )
+    taken = budget.request(demand(200), kind="a").result(0)
+    assert taken.takes is idle.parked
+    assert (taken.bytes, budget.snapshot().reserved, budget.snapshot().idle) == (200 * MIB, 200 * MIB, 0)
+    assert idle.told == 0
+
+
+def test_an_idle_worker_goes_when_its_room_is_needed_and_only_then() -> None:
+    budget, _, _ = make(300)
+    old, new = Idle(budget, 80, "a"), Idle(budget, 80, "b")
+    small = budget.request(demand(100), kind="c").result(0)
+    assert (old.told, new.told) == (0, 0)
+    large = budget.request(demand(120), kind="c")
+    assert (old.told, new.told, large.done()) == (1, 0, False)  # the least recently used one is enough
+    old.leave()
+    assert large.result(0).bytes == 120 * MIB
+    small.release()
+
+
+def test_idle_workers_stay_when_their_going_would_not_help() -> None:
+    budget, _, _ = make(300)
+    idle = Idle(budget, 80, "a")
+    busy = budget.request(demand(150), kind="b").result(0)
+    large = budget.request(demand(250), kind="b")
+    assert idle.told == 0
+    busy.release()
+    assert idle.told == 1
+    idle.leave()
+    assert large.done()
+
+
+def test_a_larger_request_of_the_same_kind_takes_its_worker_over_and_sends_another_away() -> None:
+    budget, _, _ = make(300)
+    same, other = Idle(budget, 150, "a"), Idle(budget, 100, "b")
+    wanted = budget.request(demand(250), kind="a")
+    assert (same.told, other.told) == (0, 1)
+    other.leave()
+    assert wanted.result(0).takes is same.parked
+
+
+def test_one_whose_base_has_outgrown_the_request_is_not_taken_over() -> None:
+    budget, _, _ = make(300)
+    idle = Idle(budget, 200, "a")
+    taken = budget.request(demand(60), kind="a").result(0)
+    assert taken.takes is None
+    assert idle.told == 0
+
+
+def test_a_learned_demand_above_everything_waits_until_the_idle_have_gone() -> None:
+    budget, _, _ = make(300)
+    idle = Idle(budget, 100, "a")
+    clipped = budget.request(demand(900), learned=True)
+    assert (idle.told, clipped.done()) == (1, False)
+    idle.leave()
+    assert clipped.result(0).bytes == 300 * MIB
+
+
+def test_when_others_grow_idle_workers_make_room() -> None:
+    machine = FakeMachine(300 * MIB + HEADROOM + 20 * MIB)
+    budget = Budget(machine=machine, cores=4, clock=FakeClock())
+    idle = Idle(budget, 200, "a")
+    machine.others = 150 * MIB
+    budget.refresh()
+    assert idle.told == 1
+    budget.refresh()
+    assert idle.told == 1  # asked once
+
+
+def test_what_was_taken_over_and_never_used_is_idle_again() -> None:
+    budget, _, _ = make(300)
+    idle = Idle(budget, 100, "a")
+    budget.request(demand(200), kind="a").result(0).release()
+    assert budget.snapshot().idle == 100 * MIB
+    assert budget.request(demand(200), kind="a").result(0).takes is idle.parked
+
+
+def test_a_pause_lets_what_runs_run_and_never_stops_everything() -> None:
+    budget, _, _ = make(300)
+    first = budget.request(demand(50)).result(0)
+    budget.pause("used 290 of 300 MiB")
+    second, third = budget.request(demand(50)), budget.request(demand(50))
+    assert (second.done(), budget.snapshot().paused) == (False, "used 290 of 300 MiB")
+    first.release()
+    assert (second.done(), third.done()) == (True, False)  # one at a time
+    budget.resume()
+    assert third.done()

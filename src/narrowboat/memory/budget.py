@@ -1,7 +1,8 @@
 """The budget: what may be reserved in all, and who holds or waits for how much of it.
 
 Covers: bytes and cores as two resources, first come first served with aging, refusal with numbers, cores lent
-to whoever can use them while nobody waits, and ``Budget.reserve`` for code that stays in its own process.
+to whoever can use them while nobody waits, idle workers parked until somebody needs their bytes, pauses under
+pressure, and ``Budget.reserve`` for code that stays in its own process.
 Does not cover: what a step will need (``estimator``), or stopping those who take more (``workers/guard.py``).
 
 Every method may be called from any thread. Nothing here sleeps: waiters are woken by releases and by
@@ -14,16 +15,17 @@ import threading
 import time
 from collections.abc import Callable
 from concurrent.futures import Future
-from dataclasses import dataclass
 
 from narrowboat.errors import CannotFit
-from narrowboat.memory.admission import AGED_AFTER_S, LEND_AFTER_S, Free, Waiter, admissible
+from narrowboat.memory.admission import AGED_AFTER_S, LEND_AFTER_S, Free, Grant, Waiter, admissible
 from narrowboat.memory.machine import Limit, LinuxMachine, Machine, Room, free_cores
-from narrowboat.memory.reservation import Reservation, Reserving
-from narrowboat.sizes import MIB, format_size, parse_size
+from narrowboat.memory.refusal import refusal
+from narrowboat.memory.reservation import Parked, Reservation, Reserving
+from narrowboat.memory.snapshot import Snapshot
+from narrowboat.sizes import MIB, parse_size
 from narrowboat.values import Demand
 
-__all__ = ["AGED_AFTER_S", "LEND_AFTER_S", "Budget", "Snapshot"]
+__all__ = ["AGED_AFTER_S", "LEND_AFTER_S", "Budget"]
 
 #: How far past its reservation a worker is let before it is killed, in bytes.
 GRACE = 16 * MIB
@@ -34,31 +36,13 @@ HEADROOM = 2 * GRACE
 PATIENCE_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The budget at one moment; all sizes in bytes."""
-
-    limit: Limit
-    budget: int
-    reserved: int
-    others: int
-    own: int
-    cores: int
-    cores_reserved: int
-    waiting: int
-
-    @property
-    def free(self) -> int:
-        """What may still be reserved; below zero when others have grown since."""
-        return self.budget - self.reserved
-
-
 class Budget:
     """Shares the room of this process tree out in reservations.
 
     Args:
         memory: the limit (``"512M"`` or bytes); None reads the container's or the machine's.
         cores: cores to share out; None for all that this process may run on.
+        headroom: bytes to keep free between the budget and the limit.
         machine: where readings come from; tests bring their own.
         clock: monotonic seconds.
     """
@@ -68,16 +52,20 @@ class Budget:
         memory: str | int | None = None,
         *,
         cores: int | None = None,
+        headroom: int = HEADROOM,
         machine: Machine | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.machine = machine or LinuxMachine(None if memory is None else parse_size(memory))
         self.limit = self.machine.limit()
         self.cores = cores or free_cores()
+        self.headroom = headroom
         self._clock = clock
         self._lock = threading.RLock()
         self._held: list[Reservation] = []
         self._waiters: list[Waiter] = []
+        self._parked: list[Parked] = []  # least recently used first
+        self._paused: str | None = None
         self._quiet_since = clock()
         self._workers_used: Callable[[], int] = lambda: 0
         self._helpers: Callable[[], int] = lambda: 0
@@ -109,18 +97,19 @@ class Budget:
             self._own = max(supervisor - in_process, min(self._own_floor, supervisor)) + helpers
             self._room = room
             self._refuse_hopeless()
+            self._recall(self._reserved() - self.bytes)  # others have grown: idle workers make room for them
             self._admit()
             self._lend()
 
     @property
     def bytes(self) -> int:
         """What reservations may add up to now; below zero when there is not even room for the supervisor."""
-        return self._room.bytes - self._own - HEADROOM
+        return self._room.bytes - self._own - self.headroom
 
     @property
     def ceiling(self) -> int:
         """What the budget would be if nobody else used any of the limit."""
-        return self.limit.bytes - self._own - HEADROOM
+        return self.limit.bytes - self._own - self.headroom
 
     @property
     def room(self) -> Room:
@@ -139,6 +128,8 @@ class Budget:
                 cores=self.cores,
                 cores_reserved=self._cores_reserved(),
                 waiting=len(self._waiters),
+                idle=self._idle(),
+                paused=self._paused,
             )
 
     # -- reserving ----------------------------------------------------------------------------------------------
@@ -169,15 +160,22 @@ class Budget:
                 raise self._refusal(Waiter(demand, label))
 
     def request(
-        self, demand: Demand, *, label: str = "", learned: bool = False, in_process: bool = False
+        self,
+        demand: Demand,
+        *,
+        label: str = "",
+        learned: bool = False,
+        in_process: bool = False,
+        kind: str | None = None,
     ) -> Future[Reservation]:
         """Ask for room. The future ends with the reservation, or with CannotFit; cancel it to stop waiting.
 
         Args:
             demand: bytes and cores. More cores than there are are asked for as all of them.
             learned: the bytes come from measured peaks: more than the budget is clipped and runs alone.
+            kind: of the idle workers that it could take over; see :meth:`park`.
         """
-        waiter = Waiter(demand, label, learned, in_process, since=self._clock(), future=Future())
+        waiter = Waiter(demand, label, learned, in_process, kind, since=self._clock(), future=Future())
         with self._lock:
             if not learned and demand.bytes > self.ceiling:
                 waiter.future.set_exception(self._refusal(waiter))
@@ -196,10 +194,73 @@ class Budget:
                 self._admit()
 
     def release(self, reservation: Reservation) -> None:
-        """Give a reservation back; a second time does nothing."""
+        """Give a reservation back; a second time does nothing.
+
+        An idle worker that came with it and was not taken is idle again.
+        """
         with self._lock:
             if reservation in self._held:
                 self._held.remove(reservation)
+                if reservation.takes is not None:
+                    self._parked.append(reservation.takes)
+                    reservation.takes = None
+                self._admit()
+
+    # -- idle workers -------------------------------------------------------------------------------------------
+
+    def park(
+        self, reservation: Reservation, kind: str, size: int, *, holder: object, recall: Callable[[], None]
+    ) -> Parked:
+        """Keep only ``size`` bytes of a reservation, for a worker that waits for its next attempt.
+
+        A request of the same ``kind`` takes the worker over with its bytes; a request that would not fit otherwise
+        has it recalled.
+
+        Args:
+            size: what the worker uses while it is idle; at most what the reservation has.
+            holder: the worker.
+            recall: called once, in any thread and with the budget locked, when the worker has to go; whoever
+                ends it releases what is parked when it has gone.
+        """
+        with self._lock:
+            parked = Parked(kind, min(size, reservation.bytes), recall, holder=holder, owner=self)
+            if reservation in self._held:
+                self._held.remove(reservation)
+                self._parked.append(parked)
+                self._admit()
+            return parked
+
+    def shrink_parked(self, parked: Parked, size: int) -> None:
+        """The idle worker has given memory back and holds no more than ``size`` bytes now."""
+        with self._lock:
+            if size < parked.bytes:
+                parked.bytes = size
+                self._admit()
+
+    def release_parked(self, parked: Parked) -> None:
+        """An idle worker has gone; a second time does nothing."""
+        with self._lock:
+            if parked in self._parked:
+                self._parked.remove(parked)
+                self._admit()
+
+    def recall_idle(self, size: int) -> int:
+        """Ask idle workers to go, least recently used first, until ``size`` bytes are on their way; how many are."""
+        with self._lock:
+            return self._recall(size)
+
+    # -- pressure -----------------------------------------------------------------------------------------------
+
+    def pause(self, reason: str) -> None:
+        """Admit nothing more while anything runs; what runs is not touched. Again with another reason changes it."""
+        with self._lock:
+            self._paused = reason
+
+    def resume(self) -> None:
+        """Admit again."""
+        with self._lock:
+            if self._paused is not None:
+                self._paused = None
                 self._admit()
 
     def resize(self, reservation: Reservation, size: int) -> bool:
@@ -223,7 +284,20 @@ class Budget:
     # -- all below hold the lock --------------------------------------------------------------------------------
 
     def _reserved(self) -> int:
-        return sum(reservation.bytes for reservation in self._held)
+        return sum(reservation.bytes for reservation in self._held) + self._idle()
+
+    def _idle(self) -> int:
+        return sum(parked.bytes for parked in self._parked)
+
+    def _recall(self, size: int) -> int:
+        coming = sum(parked.bytes for parked in self._parked if parked.recalled)
+        for parked in self._parked:
+            if coming >= size:
+                break
+            if not parked.recalled:
+                coming += parked.bytes
+                parked.recall()
+        return coming
 
     def _cores_reserved(self) -> int:
         return sum(reservation.cores for reservation in self._held)
@@ -233,27 +307,38 @@ class Budget:
 
     def _admit(self) -> None:
         self._waiters = [w for w in self._waiters if not w.future.cancelled()]
-        for waiter in admissible(
-            self._waiters, self._free(), now=self._clock(), alone=not self._held, whole=Free(self.bytes, self.cores)
-        ):
-            self._waiters.remove(waiter)
-            if not waiter.future.set_running_or_notify_cancel():
-                continue
-            demand = waiter.demand
-            size = min(demand.bytes, max(self.bytes, 1)) if waiter.learned else demand.bytes
-            granted = Reservation(
-                size,
-                min(demand.cores, self.cores),
-                demand=demand,
-                label=waiter.label,
-                owner=self,
-                in_process=waiter.in_process,
-            )
-            self._held.append(granted)
-            self._note_peak()
-            waiter.future.set_result(granted)
+        while self._waiters and not (self._paused is not None and self._held):
+            whole = Free(self.bytes, self.cores)
+            made = admissible(self._waiters, self._free(), now=self._clock(), whole=whole, parked=self._parked)
+            for parked in made.recalls:
+                parked.recall()
+            granted = [self._grant(grant) for grant in (made.grants[:1] if self._paused else made.grants)]
+            if all(granted):
+                break
         if self._waiters:
             self._quiet_since = self._clock()
+
+    def _grant(self, grant: Grant) -> bool:
+        """Give it; False when the one who asked has stopped waiting, so that others may have it."""
+        waiter = grant.waiter
+        self._waiters.remove(waiter)
+        if not waiter.future.set_running_or_notify_cancel():
+            return False
+        reservation = Reservation(
+            grant.bytes,
+            min(waiter.demand.cores, self.cores),
+            demand=waiter.demand,
+            label=waiter.label,
+            owner=self,
+            in_process=waiter.in_process,
+        )
+        if grant.takes is not None:
+            self._parked.remove(grant.takes)
+            reservation.takes = grant.takes
+        self._held.append(reservation)
+        self._note_peak()
+        waiter.future.set_result(reservation)
+        return True
 
     def _note_peak(self) -> None:
         self.peak_reserved = max(self.peak_reserved, self._reserved())
@@ -268,7 +353,9 @@ class Budget:
                 continue
             # A core that was held before is paid for already: its bytes are kept until the attempt ends.
             cost = demand.bytes_per_core if reservation.cores >= reservation.most_held else 0
-            if cost <= free.bytes:
+            if free.bytes < cost <= free.bytes + self._idle():
+                self._recall(cost - free.bytes)  # lent at the next refresh, when they have gone
+            elif cost <= free.bytes:
                 reservation.bytes += cost
                 reservation.set_cores(reservation.cores + 1)
                 self._note_peak()
@@ -288,19 +375,12 @@ class Budget:
                 waiter.future.set_exception(self._refusal(waiter))
 
     def _refusal(self, waiter: Waiter) -> CannotFit:
-        demand, budget = waiter.demand.bytes, max(self.bytes, 0)
-        others = self._room.others_bytes if self._room.bound_by != "machine" else 0
-        needed = demand + self._own + HEADROOM + others
-        taken = f"{format_size(self._own)} for the supervisor, {format_size(HEADROOM)} headroom"
-        if others:
-            taken += f", {format_size(others)} that others use"
-        what = waiter.label or "this reservation"
-        return CannotFit(
-            f"{what} needs {format_size(demand)}, more than the whole budget of {format_size(budget)}:"
-            f" the limit of {format_size(self.limit.bytes)} ({self.limit.source}) less {taken}",
-            hint=f"a limit of {format_size(needed)} would do",
-            demand_bytes=demand,
-            budget_bytes=budget,
-            limit_bytes=self.limit.bytes,
-            needed_limit_bytes=needed,
+        return refusal(
+            waiter.label or "this reservation",
+            waiter.demand.bytes,
+            budget=max(self.bytes, 0),
+            own=self._own,
+            headroom=self.headroom,
+            limit=self.limit,
+            room=self._room,
         )

@@ -1,6 +1,6 @@
 """A reservation: bytes and cores that one attempt holds, freed by scope.
 
-Covers: the object that is held, and the ``with`` / ``async with`` that waits for one.
+Covers: the object that is held, what an idle worker holds, and the ``with`` / ``async with`` that waits for one.
 Does not cover: who gets one and when (``budget``, ``admission``).
 """
 
@@ -30,6 +30,38 @@ class Owner(Protocol):
         """Take lent cores back."""
         ...
 
+    def release_parked(self, parked: Parked) -> None:
+        """Take back what an idle worker held."""
+        ...
+
+
+class Parked:
+    """What an idle worker holds while it waits for its next attempt; no cores.
+
+    Attributes:
+        kind: of the attempts that may take the worker over.
+        bytes: how much it holds.
+        recalled: it was asked to go; its bytes are free when it has gone.
+        holder: the worker; whoever parked it knows what it is.
+    """
+
+    def __init__(self, kind: str, size: int, recall: Callable[[], None], *, holder: object, owner: Owner) -> None:
+        self.kind = kind
+        self.bytes = size
+        self.recalled = False
+        self.holder = holder
+        self._recall = recall
+        self._owner = owner
+
+    def recall(self) -> None:
+        """Ask the worker to go. For the budget."""
+        self.recalled = True
+        self._recall()
+
+    def release(self) -> None:
+        """The worker has gone; a second time does nothing."""
+        self._owner.release_parked(self)
+
 
 class Reservation:
     """What one attempt holds of the budget. Give it back with :meth:`release`, or use it as a context manager.
@@ -39,6 +71,7 @@ class Reservation:
         cores: how many it holds now.
         cores_allowed: how many it may keep busy; less than ``cores`` while lent ones are being given back.
         demand: what was asked for.
+        takes: what the idle worker held that goes with it; None when there is none, or it has been taken.
         on_cores: called with ``cores_allowed`` when it changes, in the thread that changed it.
     """
 
@@ -50,6 +83,7 @@ class Reservation:
         self.demand = demand
         self.label = label
         self.in_process = in_process
+        self.takes: Parked | None = None
         self.on_cores: Callable[[int], None] = lambda _: None
         self._owner = owner
 

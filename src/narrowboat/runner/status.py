@@ -10,7 +10,7 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
-from narrowboat.memory.budget import Snapshot
+from narrowboat.memory.snapshot import Snapshot
 from narrowboat.values import Json
 
 
