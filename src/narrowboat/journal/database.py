@@ -7,13 +7,14 @@ Does not cover: threads (``writer``), the home's lock (``lock``).
 from __future__ import annotations
 
 import os
-import shutil
 import sqlite3
 from collections.abc import Sequence
 from pathlib import Path
 
+from narrowboat.disk import free_bytes
 from narrowboat.errors import DiskFull, JournalError, NarrowboatError
 from narrowboat.journal.queries import schema_scripts
+from narrowboat.sizes import format_size
 
 FILE = "journal.db"
 CACHE_KIB = 1024  # pages that a connection keeps in memory
@@ -127,14 +128,17 @@ def _too_new(path: Path, found: int, latest: int) -> JournalError:
     )
 
 
+def no_space(error: sqlite3.Error) -> bool:
+    """Whether more space may help: SQLite calls only some of a full disk's errors so, and none of a quota's."""
+    return _primary(error) in (sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR)
+
+
 def as_error(error: sqlite3.Error, path: Path) -> NarrowboatError:
     """What ``error`` means for a person."""
-    code = getattr(error, "sqlite_errorcode", None)
-    code = sqlite3.SQLITE_ERROR if code is None else code & 0xFF  # the low byte is the primary code
-    free = _free(path)
+    code, free = _primary(error), free_bytes(path)
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and free < _NO_SPACE):
         return DiskFull(
-            f"no space left for the journal {path}: {free} bytes are free",
+            f"no space left for the journal {path}, its reserve included: {format_size(free)} are free",
             hint="free some space and run again; what is committed is kept",
             path=str(path),
             free_bytes=free,
@@ -155,8 +159,6 @@ def as_error(error: sqlite3.Error, path: Path) -> NarrowboatError:
     return JournalError(f"the journal {path} failed: {error}", path=str(path))
 
 
-def _free(path: Path) -> int:
-    try:
-        return shutil.disk_usage(path.parent).free
-    except OSError:
-        return 0
+def _primary(error: sqlite3.Error) -> int:
+    code = getattr(error, "sqlite_errorcode", None)
+    return sqlite3.SQLITE_ERROR if code is None else code & 0xFF  # the low byte is the primary code

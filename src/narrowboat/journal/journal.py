@@ -18,6 +18,7 @@ from narrowboat.journal.attempts import Attempts
 from narrowboat.journal.jobs import Jobs, recover
 from narrowboat.journal.lock import HomeLock
 from narrowboat.journal.records import Records
+from narrowboat.journal.reserve import Reserve
 from narrowboat.journal.steps import Steps
 from narrowboat.journal.writer import Writer
 
@@ -55,14 +56,14 @@ class Journal(Jobs, Steps, Attempts, Records):
             JournalError: damaged, or of a newer version.
             UsageError, DiskFull: the home can't be used.
         """
-        path = Path(home) / database.FILE
+        path, reserve = Path(home) / database.FILE, Reserve(Path(home))
         lock = await asyncio.to_thread(HomeLock, Path(home))
         try:
-            db = await asyncio.to_thread(_open, path, clock())
+            db = await asyncio.to_thread(_open, path, clock(), reserve)
         except BaseException:
             lock.release()
             raise
-        journal = cls(path, owner, clock, Writer(db, path, group_s=group_s))
+        journal = cls(path, owner, clock, Writer(db, path, reserve, group_s=group_s))
         journal._lock = lock
         return journal
 
@@ -100,14 +101,20 @@ class Journal(Jobs, Steps, Attempts, Records):
         await self.close()
 
 
-def _open(path: Path, now: float) -> sqlite3.Connection:
-    try:
-        db = database.connect(path)
+def _open(path: Path, now: float, reserve: Reserve) -> sqlite3.Connection:
+    while True:
         try:
-            recover(db, now)
-        except BaseException:
-            db.close()
-            raise
-    except sqlite3.Error as error:
-        raise database.as_error(error, path) from error
+            return _recovered(path, now)
+        except sqlite3.Error as error:
+            if not (database.no_space(error) and reserve.give()):
+                raise database.as_error(error, path) from error
+
+
+def _recovered(path: Path, now: float) -> sqlite3.Connection:
+    db = database.connect(path)
+    try:
+        recover(db, now)
+    except BaseException:
+        db.close()
+        raise
     return db

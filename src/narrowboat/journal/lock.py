@@ -19,6 +19,7 @@ from typing import Any
 from narrowboat.errors import DiskFull, HomeHeld, NarrowboatError, UsageError
 
 FILE = "supervisor.lock"
+_LONGEST = 4096  # bytes: 200 characters are at most 2400 when they are escaped
 _held: set[int] = set()
 
 
@@ -53,8 +54,9 @@ class HomeLock:
 
     def _say_who(self) -> None:
         who = {"pid": os.getpid(), "started": time.time(), "command": shlex.join(sys.argv)[:200]}
-        os.ftruncate(self._fd, 0)
-        os.pwrite(self._fd, json.dumps(who).encode(), 0)
+        # Always as long, and written in place: that works on a full disk too.
+        os.pwrite(self._fd, json.dumps(who).encode().ljust(_LONGEST), 0)
+        os.ftruncate(self._fd, _LONGEST)
 
     def release(self) -> None:
         """Let the next one have it. Harmless when done twice."""

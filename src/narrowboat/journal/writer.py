@@ -1,16 +1,22 @@
 """The journal's thread: every write, in the order it was asked for, committed in groups.
 
-Covers: one thread that owns the writing connection; when to commit, and how durably; who is told of an error.
-Does not cover: what is written (the topics beside this file).
+Covers: one thread that owns the writing connection; when to commit, and how durably; who is told of an error; what
+is given up when the disk is full. Does not cover: what is written (the topics beside this file).
 
 A write is queued with one of three urgencies. ``LATER`` waits for company, at most ``group_s`` seconds.
 ``NOW`` commits at once, with all that was queued before it: it survives the death of this process.
 ``DURABLE`` does so with a sync of the disk: it survives the death of the machine.
+
+On a full disk a group is done again with space from the reserve. The last of the reserve is not for ``LATER`` writes:
+those are refused then (items, whose jobs fail; lines of history and peaks, which are let go), so that ends of jobs can
+still be written.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import math
 import queue
 import sqlite3
 import threading
@@ -21,8 +27,9 @@ from enum import IntEnum
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import JournalError, NarrowboatError
-from narrowboat.journal.database import as_error
+from narrowboat.errors import DiskFull, JournalError, NarrowboatError
+from narrowboat.journal.database import as_error, no_space
+from narrowboat.journal.reserve import AGAIN_S, FOR_ENDS, Reserve
 from narrowboat.journal.rows import Claim
 
 MOST_IN_A_GROUP = 1000  # writes: a group that is this large is committed before its time
@@ -78,6 +85,7 @@ class Writer:
     Args:
         db: a connection nobody else uses any more; closed by :meth:`stop`.
         path: of its file, for messages.
+        reserve: space for when the disk is full.
         group_s: how long a ``LATER`` write waits for others, in seconds.
         monotonic: the clock that measures ``group_s``.
     """
@@ -86,11 +94,13 @@ class Writer:
         self,
         db: sqlite3.Connection,
         path: Path,
+        reserve: Reserve,
         *,
         group_s: float,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._db, self._path = db, path
+        self._db, self._path, self._reserve = db, path, reserve
+        self._take_again = -math.inf  # when to see that the reserve is whole
         self._group_s, self._monotonic = group_s, monotonic
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._late: dict[Claim | None, NarrowboatError] = {}
@@ -174,6 +184,21 @@ class Writer:
     def _commit(self, group: list[_Write]) -> None:
         if not group:
             return
+        error = self._try(group)
+        while error is not None and no_space(error) and self._give(keep=FOR_ENDS):
+            error = self._try(group)
+        if error is not None and no_space(error):
+            error = self._without_later(group, error)
+        if error is not None:
+            ours = as_error(error, self._path)
+            for write in group:
+                write.error = write.error or ours
+        elif self._monotonic() >= self._take_again:
+            self._take_again = math.inf if self._reserve.take() else self._monotonic() + AGAIN_S
+        self._tell(group)
+
+    def _try(self, group: list[_Write]) -> sqlite3.Error | None:
+        """Do the writes in one transaction; what is wrong with the file, if anything: then none of them is done."""
         try:
             self._sync_mode(any(write.urgency is Urgency.DURABLE for write in group))
             self._db.execute("BEGIN IMMEDIATE")
@@ -183,10 +208,29 @@ class Writer:
         except sqlite3.Error as error:
             if self._db.in_transaction:
                 self._db.execute("ROLLBACK")
-            ours = as_error(error, self._path)
-            for write in group:
-                write.error = write.error or ours
-        self._tell(group)
+            return error
+        return None
+
+    def _without_later(self, group: list[_Write], error: sqlite3.Error) -> sqlite3.Error | None:
+        """Refuse the writes of a group that can do without, and do the others with the last of the reserve."""
+        ours = as_error(error, self._path)
+        needed = [write for write in group if write.urgency is not Urgency.LATER]
+        for write in group:
+            if write.urgency is Urgency.LATER:
+                write.error = ours
+                self._note(write)  # before the others are done: no success is committed behind a missing item
+        problem = self._try(needed)
+        while problem is not None and no_space(problem) and self._give(keep=0):
+            problem = self._try(needed)
+        return problem
+
+    def _give(self, keep: int) -> bool:
+        self._take_again = self._monotonic() + AGAIN_S
+        given = self._reserve.give(keep=keep)
+        if given:  # what the log holds is smaller in the file, and then the log begins again at its start
+            with contextlib.suppress(sqlite3.Error):
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
+        return given
 
     def _sync_mode(self, durable: bool) -> None:
         if durable != self._durable:
@@ -194,6 +238,7 @@ class Writer:
             self._durable = durable
 
     def _apply(self, write: _Write) -> None:
+        write.result, write.error = None, None  # it may be done again
         self._db.execute("SAVEPOINT write")
         try:
             write.result = write.work(self._db)
@@ -220,11 +265,12 @@ class Writer:
 
     def _note(self, write: _Write) -> None:
         error = write.error
-        if error is not None and write.future is None:
-            known = error if isinstance(error, NarrowboatError) else JournalError(f"a write failed: {error}")
-            if write.key not in self._late:
-                self._late[write.key] = known
-                self._untold.add(write.key)
+        if error is None or write.future is not None or (write.key is None and isinstance(error, DiskFull)):
+            return
+        known = error if isinstance(error, NarrowboatError) else JournalError(f"a write failed: {error}")
+        if write.key not in self._late:
+            self._late[write.key] = known
+            self._untold.add(write.key)
 
     def _close(self) -> None:
         try:
