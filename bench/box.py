@@ -29,7 +29,7 @@ from pathlib import Path
 SAMPLE_S = 0.02
 SAMPLE_PROCESSES_S = 0.1  # reading each process costs more than reading one group
 LEAVE_S = 2.0  # how long processes may outlive the command
-_MARK = "BENCH_BOX"
+MARK = "BENCH_BOX"
 _PAGE = os.sysconf("SC_PAGE_SIZE")
 
 
@@ -65,10 +65,9 @@ class Group:
     """
 
     def __init__(self, limit: int | None) -> None:
-        parent, self.v2 = _own_group()
+        own, self.v2 = _own_group()
+        parent = _with_limits_inside(own) if self.v2 else own
         self.path = parent / f"bench-{os.getpid()}-{uuid.uuid4().hex[:8]}"
-        if self.v2:
-            _enable_memory(parent)
         self.path.mkdir()
         try:
             if limit is not None:
@@ -90,12 +89,12 @@ class Group:
 
     def used(self) -> int:
         """Bytes that can't be reclaimed."""
-        stat = _pairs(self.path / "memory.stat")
+        stat = pairs(self.path / "memory.stat")
         return stat["anon"] + stat["shmem"] if self.v2 else stat["total_rss"] + stat.get("total_shmem", 0)
 
     def kernel_kills(self) -> int:
         """On v1 without those in groups made inside."""
-        return _pairs(self.path / ("memory.events" if self.v2 else "memory.oom_control")).get("oom_kill", 0)
+        return pairs(self.path / ("memory.events" if self.v2 else "memory.oom_control")).get("oom_kill", 0)
 
     def pids(self) -> list[int]:
         """Processes in the group and in groups made inside."""
@@ -116,7 +115,7 @@ class Marked:
         self.mark = uuid.uuid4().hex
 
     def pids(self) -> list[int]:
-        needle = f"{_MARK}={self.mark}".encode()
+        needle = f"{MARK}={self.mark}".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
@@ -129,7 +128,7 @@ class Marked:
         total = 0
         for pid in self.pids():
             with contextlib.suppress(OSError, KeyError):
-                status = _pairs(Path(f"/proc/{pid}/status"))
+                status = pairs(Path(f"/proc/{pid}/status"))
                 total += (status["RssAnon:"] + status["RssShmem:"]) << 10
         return total
 
@@ -140,7 +139,7 @@ def run(command: Sequence[str], limit: int | None = None, env: Mapping[str, str]
     group: Group | None = None
     with contextlib.suppress(OSError, KeyError, StopIteration):
         group = Group(limit)
-    environment = {**os.environ, **(env or {}), _MARK: marked.mark}
+    environment = {**os.environ, **(env or {}), MARK: marked.mark}
     place: Group | Marked = group or marked
     started, cpu = time.monotonic(), _cpu()
     process = subprocess.Popen(group.enter(command) if group else list(command), env=environment, stdout=sys.stderr)
@@ -148,7 +147,7 @@ def run(command: Sequence[str], limit: int | None = None, env: Mapping[str, str]
         rc = process.wait()
         wall = time.monotonic() - started
     kills = group.kernel_kills() if group else None
-    left = _clear(place)
+    left = clear(place)
     if group:
         group.remove()
     enforced = group is not None and limit is not None
@@ -165,7 +164,7 @@ def _sampling(place: Group | Marked, pid: int) -> Iterator[list[int]]:
             with contextlib.suppress(OSError, KeyError):
                 peaks[0] = max(peaks[0], place.used())
             with contextlib.suppress(OSError, KeyError):
-                status = _pairs(Path(f"/proc/{pid}/status"))
+                status = pairs(Path(f"/proc/{pid}/status"))
                 peaks[1] = max(peaks[1], status.get("VmHWM:", status["VmRSS:"]) << 10)  # some kernels leave it out
 
     thread = threading.Thread(target=sample)
@@ -177,7 +176,7 @@ def _sampling(place: Group | Marked, pid: int) -> Iterator[list[int]]:
         thread.join()
 
 
-def _clear(place: Group | Marked) -> int:
+def clear(place: Group | Marked) -> int:
     """Wait ``LEAVE_S`` for the last processes to go, kill those that stay; how many."""
     deadline = time.monotonic() + LEAVE_S
     while place.pids() and time.monotonic() < deadline:
@@ -208,21 +207,30 @@ def _own_group() -> tuple[Path, bool]:
     raise FileNotFoundError("no memory cgroup is mounted")
 
 
-def _enable_memory(parent: Path) -> None:
-    """Let groups inside ``parent`` have limits; v2 wants no process in it, so we move to one of its leaves."""
-    control = parent / "cgroup.subtree_control"
-    if "memory" in control.read_text().split():
-        return
-    try:
-        control.write_text("+memory")
-    except OSError:
-        leaf = parent / "bench-self"
-        leaf.mkdir(exist_ok=True)
-        (leaf / "cgroup.procs").write_text(str(os.getpid()))
-        control.write_text("+memory")
+def _with_limits_inside(own: Path) -> Path:
+    """A v2 group in which groups can have limits: it may hold no process itself, unless it is the root of all.
+
+    Ours, where nothing but us is in it or it is set up already; else the one around it; else (a container, where
+    nothing around it is to be seen) ours again, after all its processes have moved into a group inside it.
+    """
+    for group in (own, own.parent):
+        control = group / "cgroup.subtree_control"
+        with contextlib.suppress(OSError):
+            if "memory" not in control.read_text().split():
+                control.write_text("+memory")
+            if os.access(group, os.W_OK):
+                return group
+    leaf = own / "bench-self"
+    leaf.mkdir(exist_ok=True)
+    while pids := (own / "cgroup.procs").read_text().split():  # again: one may have forked meanwhile
+        for pid in pids:
+            with contextlib.suppress(ProcessLookupError):
+                (leaf / "cgroup.procs").write_text(pid)
+    (own / "cgroup.subtree_control").write_text("+memory")
+    return own
 
 
-def _pairs(path: Path) -> dict[str, int]:
+def pairs(path: Path) -> dict[str, int]:
     pairs = (line.split() for line in path.read_text().splitlines())
     return {pair[0]: int(pair[1]) for pair in pairs if len(pair) >= 2 and pair[1].isdigit()}
 

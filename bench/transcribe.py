@@ -13,21 +13,18 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
-import platform
 import shutil
 import subprocess
 import sys
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
-from datetime import UTC, datetime
-from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
 import box
 import speech
+from facts import machine
 
 MIB = 1 << 20
 BASE, TINY = "local:whisper-base", "local:whisper-tiny.en"
@@ -164,23 +161,6 @@ def whole(bench: Bench) -> None:
     bench.tell("processes left 2 s after a run, all runs", sum(run.measured.left for run in bench.runs), "", 0)
 
 
-def machine() -> dict[str, Any]:
-    """What it was measured on; the memory box included."""
-    model = next((line.split(":")[1].strip() for line in _lines("/proc/cpuinfo") if line.startswith("model name")), "")
-    memory = next((int(line.split()[1]) << 10 for line in _lines("/proc/meminfo") if line.startswith("MemTotal")), 0)
-    return {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "cores": len(os.sched_getaffinity(0)),
-        "cpu": model or platform.processor(),
-        "memory_bytes": memory,
-        "kernel": platform.release(),
-        "python": platform.python_version(),
-        "load_1m": os.getloadavg()[0],
-        "boxes_enforced": _enforced(),
-        **{name: version(name) for name in ("narrowboat", "av", "ctranslate2")},
-    }
-
-
 def table(figures: list[Figure]) -> str:
     """The figures in columns."""
     width = max(len(figure.name) for figure in figures)
@@ -215,7 +195,7 @@ def main() -> None:
         "flat": lambda bench: flat(bench, lengths, given.model or (TINY if given.quick else BASE)),
         "cores": lambda bench: cores(bench, given.quick),
     }
-    facts = machine()
+    facts = {**machine("av", "ctranslate2"), "boxes_enforced": _enforced()}
     with tempfile.TemporaryDirectory(prefix="narrowboat-bench-") as work:
         pull = [sys.executable, "-m", "narrowboat", "models", "pull", BASE, TINY, "--home", f"{work}/home", "--quiet"]
         subprocess.run(pull, check=True)
@@ -247,10 +227,6 @@ def _enforced() -> bool:
     except (OSError, KeyError, StopIteration):
         return False
     return True
-
-
-def _lines(path: str) -> list[str]:
-    return Path(path).read_text().splitlines() if Path(path).exists() else []
 
 
 if __name__ == "__main__":
