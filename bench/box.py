@@ -222,8 +222,8 @@ def _with_limits_inside(own: Path) -> Path:
                 return group
     leaf = own / "bench-self"
     leaf.mkdir(exist_ok=True)
-    while pids := (own / "cgroup.procs").read_text().split():  # again: one may have forked meanwhile
-        for pid in pids:
+    for _ in range(5):  # again: one may have forked meanwhile
+        for pid in (own / "cgroup.procs").read_text().split():
             with contextlib.suppress(ProcessLookupError):
                 (leaf / "cgroup.procs").write_text(pid)
     (own / "cgroup.subtree_control").write_text("+memory")
