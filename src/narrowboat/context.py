@@ -1,7 +1,7 @@
-"""What a running step may ask and say: its scratch folder, its cores, its progress.
+"""What a running step may ask and say: its scratch folder, room in it, its cores, its progress.
 
 Covers: the functions that a step calls in a worker. Outside a worker (a test, a notebook) they work
-too: scratch is a temporary folder, one core, and progress goes nowhere.
+too: scratch is a temporary folder with what the disk has free, one core, and progress goes nowhere.
 Does not cover: the wire (``workers/child.py`` puts itself behind these functions).
 """
 
@@ -12,6 +12,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from narrowboat import disk
+
 
 class Context:
     """The attempt that this process is working on. ``workers/`` sets its own; see the module's functions."""
@@ -21,10 +23,12 @@ class Context:
         scratch: Path | None = None,
         send_progress: Callable[[dict[str, Any]], None] | None = None,
         send_log: Callable[[str], None] | None = None,
+        ask_room: Callable[[Path, int, str], None] | None = None,
     ) -> None:
         self._scratch = scratch
         self._send_progress = send_progress
         self._send_log = send_log
+        self._ask_room = ask_room
         self.cores = 1
         self.most_cores = 1
         self.stopping = False
@@ -33,6 +37,12 @@ class Context:
         if self._scratch is None:
             self._scratch = Path(tempfile.mkdtemp(prefix="narrowboat-step-"))
         return self._scratch
+
+    def make_room(self, path: Path, size: int, what: str) -> None:
+        if self._ask_room is not None:
+            self._ask_room(path, size, what)
+        else:
+            disk.require(path, size - disk.used_bytes(path), what)
 
     def progress(self, fraction: float, stage: str | None, facts: dict[str, Any]) -> None:
         if self._send_progress is not None:
@@ -55,6 +65,23 @@ def enter(context: Context) -> None:
 def scratch() -> Path:
     """The job's folder for files that go when the job ends. Kept across attempts of the job."""
     return current.scratch()
+
+
+def make_room(path: Path, size: int, what: str = "") -> None:
+    """Ask for room on the disk of scratch before a file in it grows to ``size`` bytes in all.
+
+    Room that was given is the job's until it ends, and no other job's. Ask again for more, or to be told early when
+    others have taken the disk meanwhile. Where scratch lies in memory, the room comes out of the memory budget.
+
+    Args:
+        path: the file, below :func:`scratch`.
+        size: bytes of the whole file.
+        what: what needs it, for the message; the file's name when empty.
+
+    Raises:
+        DiskFull: there is not so much; the numbers are in the message.
+    """
+    current.make_room(path, size, what or path.name)
 
 
 def progress(fraction: float, stage: str | None = None, **facts: Any) -> None:

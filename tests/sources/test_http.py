@@ -356,7 +356,15 @@ def test_asked_to_stop(serve: Serve, scratch: Scratch) -> None:
         fetch(ask(serve(answer)))
 
 
-def test_full_disk_leaves_nothing(serve: Serve, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("context", "said"),
+    [
+        ("Context(Path(sys.argv[2]))", "disk_full more of http"),
+        # Room was given, and somebody else took it.
+        ("Context(Path(sys.argv[2]), ask_room=lambda *_: None)", "disk_full no space left to write what is fetched"),
+    ],
+)
+def test_full_disk_leaves_nothing(serve: Serve, tmp_path: Path, context: str, said: str) -> None:
     """On a file system of 300 KiB, where this machine lets one be made."""
     mount = ["unshare", "-Urm", "sh", "-ec", 'mount -t tmpfs -o size=300k none "$0"; exec "$@"', str(tmp_path)]
     if subprocess.run([*mount, "true"], capture_output=True, check=False).returncode:
@@ -364,7 +372,7 @@ def test_full_disk_leaves_nothing(serve: Serve, tmp_path: Path) -> None:
     code = (
         "import os, sys; from pathlib import Path\n"
         "from narrowboat import context; from narrowboat.sources.http import fetch\n"
-        "context.enter(context.Context(Path(sys.argv[2])))\n"
+        f"context.enter(context.{context})\n"
         "try: fetch({'url': sys.argv[1]})\n"
         "except Exception as error: print(error.code, error, os.listdir(sys.argv[2]))\n"
     )
@@ -372,14 +380,14 @@ def test_full_disk_leaves_nothing(serve: Serve, tmp_path: Path) -> None:
     done = subprocess.run(
         [*mount, sys.executable, "-c", code, server.url(), str(tmp_path)], capture_output=True, text=True, check=True
     )
-    assert done.stdout.startswith("disk_full no space left in") and done.stdout.endswith("[]\n")
+    assert done.stdout.startswith(said) and done.stdout.endswith("[]\n")
 
 
 def test_no_space_for_the_declared_length(serve: Serve, scratch: Scratch) -> None:
     def answer(request: Request) -> None:
         request.send("200 OK", Content_Length=1 << 60)
 
-    with pytest.raises(DiskFull, match="are free in") as caught:
+    with pytest.raises(DiskFull, match=r"needs 1048576 TiB in .* are free there, of which .* stay free") as caught:
         fetch(ask(serve(answer)))
     assert caught.value.facts["free_bytes"] > 0
     assert scratch.names() == []

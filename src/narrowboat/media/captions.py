@@ -12,19 +12,19 @@ this adds nothing measurable. The tests read our files back with pysubs2 and wit
 from __future__ import annotations
 
 import contextlib
-import errno
 import json
 import os
-import shutil
 from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, TextIO
 
-from narrowboat import context
+from narrowboat import context, disk
 from narrowboat.config import part_path
-from narrowboat.errors import DiskFull, NarrowboatError, OutputError, UsageError
+from narrowboat.errors import NarrowboatError, OutputError, UsageError
 from narrowboat.media.caption_formats import FORMATS, Writer
+
+_HINT = "free some, or write to another disk with --out"
 
 
 def write(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -44,6 +44,7 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     targets = [(str(target["format"]), Path(target["path"])) for target in inputs["targets"]]
     _check(targets)
+    _check_space(Path(inputs["items"]), targets)
     parts = [part_path(path) for _, path in targets]
     try:
         _write_parts(inputs, targets, parts)
@@ -66,6 +67,12 @@ def _check(targets: list[tuple[str, Path]]) -> None:
             raise OutputError(f"{path} is a folder", path=str(path))
     if len({path for _, path in targets}) < len(targets):
         raise UsageError("two outputs would have the same path")
+
+
+def _check_space(items: Path, targets: list[tuple[str, Path]]) -> None:
+    """Captions are about as large as their items. They may have the last of the disk: they are what the job is for."""
+    for folder in {path.parent for _, path in targets}:
+        disk.require(folder, items.stat().st_size, "writing captions", floor=0, hint=_HINT)
 
 
 def _write_parts(inputs: dict[str, Any], targets: list[tuple[str, Path]], parts: list[Path]) -> None:
@@ -121,9 +128,8 @@ def _explained(path: Path) -> Iterator[None]:
 
 
 def _explain(error: OSError, path: Path) -> NarrowboatError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free
-        return DiskFull(f"no space left to write {path}", path=str(path), free_bytes=free)
+    if error.errno in disk.FULL:
+        return disk.full(path, path.name, _HINT)
     return OutputError(f"{path} can't be written: {error.strerror or error}", path=str(path))
 
 

@@ -9,9 +9,7 @@ Does not cover: single requests and their errors (``client.py``), how often (``t
 from __future__ import annotations
 
 import contextlib
-import errno
 import re
-import shutil
 import time
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -19,7 +17,7 @@ from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
-from narrowboat import context
+from narrowboat import context, disk
 from narrowboat.errors import DiskFull, FetchError, SourceError, TooLarge
 from narrowboat.sizes import format_size
 from narrowboat.sources.client import Passing, explain
@@ -28,6 +26,7 @@ from narrowboat.sources.part import Part
 from narrowboat.sources.tries import Tries
 
 PIECE = 1 << 16  # bytes
+ROOM = 8 << 20  # bytes between two looks at the disk, and of what comes without a declared length
 _AFTER_END = 1.0  # seconds to wait for bytes beyond the declared length, where the server keeps the connection
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _EXTENSIONS = {
@@ -115,6 +114,7 @@ class _Transfer:
         self._tries, self._part, self._url, self._max = tries, part, url, max_bytes
         self._shown = safe_url(url)
         self._told = 0.0
+        self._room = 0  # bytes up to which the disk was found to have room
 
     def once(self) -> None:
         """One request, from where the part ends; returns when the body is complete."""
@@ -147,17 +147,7 @@ class _Transfer:
             length = response.headers.get("Content-Length", "")
             total = int(length) if length.isdecimal() and not response.headers.get("Transfer-Encoding") else None
             self._part.start(_validator(response), total, _type(response))
-        total = self._part.total
-        self._check_size(total or 0, "is")
-        if total is not None:
-            folder = self._part.path.parent
-            free = shutil.disk_usage(folder).free
-            if total - self._part.size() > free:
-                raise DiskFull(
-                    f"{self._shown} is {format_size(total)}, and {format_size(free)} are free in {folder}",
-                    path=str(folder),
-                    free_bytes=free,
-                )
+        self._check_size(self._part.total or 0, "is")
 
     def _check_size(self, size: int, verb: str) -> None:
         if self._max is not None and size > self._max:
@@ -169,6 +159,7 @@ class _Transfer:
 
     def _copy(self, response: urllib3.BaseHTTPResponse, file: BinaryIO) -> None:
         done, total = self._part.size(), self._part.total
+        self._make_room(done)
         while piece := self._read(response, done, total):
             done += len(piece)
             if total is not None and done > total:
@@ -178,11 +169,21 @@ class _Transfer:
                     declared_bytes=total,
                 )
             self._check_size(done, "sent")
+            if done > self._room:
+                self._make_room(done)
             file.write(piece)
             self._tell(done, total)
         if total is not None and done < total:
             raise Passing(f"{self._shown} was cut after {done} of {total} bytes", bytes=done, declared_bytes=total)
         self._tell(done, total, last=True)
+
+    def _make_room(self, done: int) -> None:
+        """Before the first byte for all that is declared, and again on the way: others may fill the disk meanwhile."""
+        self._room = done + ROOM
+        if self._part.total is not None:
+            context.make_room(self._part.path, self._part.total, self._shown)
+        else:
+            context.make_room(self._part.path, self._room, f"more of {self._shown}")
 
     def _read(self, response: urllib3.BaseHTTPResponse, done: int, total: int | None) -> bytes:
         self._tries.check_time()
@@ -226,7 +227,6 @@ def _extension(url: str, kind: str | None) -> str:
 
 
 def _disk_error(error: OSError, path: Path) -> DiskFull | FetchError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        free = shutil.disk_usage(path.parent).free
-        return DiskFull(f"no space left in {path.parent}", path=str(path.parent), free_bytes=free)
+    if error.errno in disk.FULL:
+        return disk.full(path.parent, "what is fetched")
     return FetchError(f"{path} can't be written: {error.strerror or error}", path=str(path))
