@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 
-from command_harness import Cli
+from command_harness import COMMAND, Cli
 
 from narrowboat.memory.cgroups import Group
 from narrowboat.workers.tiers import tiers
@@ -21,9 +22,23 @@ def test_jobs_by_state_and_number(cli: Cli, text_mp3: Path) -> None:
     listed = cli.run("jobs", "--limit", "2")
     assert len(listed.out.splitlines()) == 4
     assert "… and 1 older: --limit N or --all shows them" in listed.out
+    bounded = cli.run("jobs", "--limit", "2", "--json").json
+    assert (len(bounded["jobs"]), bounded["total"]) == (2, 3)
     assert len(cli.run("jobs", "--all", "--json").json["jobs"]) == 3
+    assert cli.run("jobs", "--state", "failed", "--limit", "1", "--json").json["total"] == 3
     assert cli.run("jobs", "--state", "done,queued").out.strip().endswith("that are done or queued")
     assert "does not exist" in cli.run("jobs").out
+
+
+def test_a_list_does_not_wait_for_what_runs_jobs(cli: Cli) -> None:
+    cli.run("transcribe", "one.mp3")
+    code = (
+        "import sys; from narrowboat.cli.main import main; main(['jobs'])\n"
+        "print({'asyncio', 'rich', 'narrowboat.runner.runner', 'importlib.metadata'} & set(sys.modules))"
+    )
+    done = subprocess.run([COMMAND[0], "-c", code], env=cli.environment(), capture_output=True, text=True, check=True)
+    assert "one.mp3" in done.stdout
+    assert done.stdout.endswith("set()\n")
 
 
 def test_show_says_why_and_what_to_do(cli: Cli, text_mp3: Path) -> None:

@@ -11,7 +11,7 @@ from command_harness import COMMAND, Cli
 
 from narrowboat.cli.main import main
 from narrowboat.cli.options import COMMON, Option, settle
-from narrowboat.cli.parser import COMMANDS, build_parser, options_of
+from narrowboat.cli.parser import COMMANDS, build_parser, load, options_of
 from narrowboat.errors import UsageError
 
 
@@ -115,7 +115,7 @@ def test_help_and_version(cli: Cli) -> None:
 
 
 def test_every_option_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None:
-    for command in COMMANDS:
+    for command in map(load, COMMANDS):
         with pytest.raises(SystemExit):
             main([command.name, "--help"])
         text = " ".join(capsys.readouterr().out.split())
@@ -128,7 +128,7 @@ def test_every_option_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None
 # -- variables -----------------------------------------------------------------------------------------------------
 
 
-ALL = [(command, option) for command in COMMANDS for option in options_of(command)]
+ALL = [(command, option) for command in map(load, COMMANDS) for option in options_of(command)]
 _VALUES = {
     "SIZE": ("3M", 3 << 20),
     "N": ("3", 3),
@@ -174,7 +174,7 @@ def settle_with(variable: str, value: str) -> None:
 
 
 def test_what_is_set_for_jobs_does_not_reach_clean() -> None:
-    variables = [option.variable for command in COMMANDS if command.name == "clean" for option in command.options]
+    variables = [option.variable for option in load("clean").options]
     assert all(variable.startswith("NARROWBOAT_CLEAN_") for variable in variables)
 
 

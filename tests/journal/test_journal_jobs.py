@@ -10,6 +10,8 @@ from journal_harness import Clock, add, asynchronous, new_job, numbers, running
 from narrowboat.errors import JournalError, LeaseLost, NotFound, UsageError
 from narrowboat.journal import Journal
 from narrowboat.journal.ids import job_id
+from narrowboat.journal.listing import newest
+from narrowboat.journal.rows import STATES
 
 
 @asynchronous
@@ -45,13 +47,16 @@ async def test_one_job_per_identity(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_jobs_are_listed_by_state_and_pipeline_in_both_orders(tmp_path: Path) -> None:
+async def test_jobs_are_listed_by_state_and_pipeline_and_the_newest_first(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path, owner="me") as journal:
         for name in "abcd":
             await journal.submit(new_job(name, pipeline="pose" if name == "c" else "transcribe"))
         await journal.claim("j0002", 60)
         assert [j.identity for j in await journal.jobs()] == ["a", "b", "c", "d"]
-        assert [j.identity for j in await journal.jobs(newest_first=True, limit=2)] == ["d", "c"]
+        listed, total = newest(tmp_path, STATES, 2)
+        assert ([j.identity for j in listed], total) == (["d", "c"], 4)
+        assert [j.identity for j in newest(tmp_path, ["queued"], None)[0]] == ["d", "c", "a"]
+        assert newest(tmp_path, ["done"], None) == ([], 0)
         assert [j.identity for j in await journal.jobs(states=["running"])] == ["b"]
         found = await journal.jobs(states=("queued", "done"), pipeline="transcribe")
         assert [j.identity for j in found] == ["a", "d"]

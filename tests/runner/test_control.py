@@ -11,7 +11,12 @@ import steps_for_tests as steps
 
 from narrowboat import Runner, Step
 from narrowboat.errors import NotFound, UsageError
-from narrowboat.runner.control import ask
+from narrowboat.runner.asking import ask
+
+
+async def asked(home: Path, request: dict[str, Any]) -> Any:
+    """Asked in a thread, since the supervisor that answers is in this process."""
+    return await asyncio.to_thread(ask, home, request)
 
 
 async def started(runner: Runner) -> str:
@@ -28,22 +33,22 @@ def test_status_cancel_and_errors(tmp_path: Path) -> None:
             job = await started(runner)
             socket = tmp_path / "control.sock"
             assert stat.S_IMODE(socket.stat().st_mode) == 0o600
-            status = await ask(tmp_path, {"op": "status"})
+            status = await asked(tmp_path, {"op": "status"})
             assert status is not None
             assert status["counts"]["running"] == 1
             assert status["jobs"][0]["reserved_bytes"] == 20 << 20
             with pytest.raises(NotFound):
-                await ask(tmp_path, {"op": "cancel", "id": "zzzz"})
+                await asked(tmp_path, {"op": "cancel", "id": "zzzz"})
             with pytest.raises(UsageError, match="knows no"):
-                await ask(tmp_path, {"op": "explode"})
+                await asked(tmp_path, {"op": "explode"})
             with pytest.raises(UsageError, match="is running"):
-                await ask(tmp_path, {"op": "retry", "id": job})
-            answer = await ask(tmp_path, {"op": "cancel", "id": job})
+                await asked(tmp_path, {"op": "retry", "id": job})
+            answer = await asked(tmp_path, {"op": "cancel", "id": job})
             assert answer is not None
             assert answer["state"] == "cancelled"
             assert (await task).error is not None
             with pytest.raises(UsageError, match="ended already"):
-                await ask(tmp_path, {"op": "cancel", "id": job})
+                await asked(tmp_path, {"op": "cancel", "id": job})
 
     asyncio.run(main())
 
@@ -58,13 +63,13 @@ def test_nonsense_does_not_hurt_it(tmp_path: Path, line: bytes) -> None:
             answer: Any = await reader.read()
             assert answer == b"" or "error" in json.loads(answer)
             writer.close()
-            assert await ask(tmp_path, {"op": "status"}) is not None
+            assert await asked(tmp_path, {"op": "status"}) is not None
 
     asyncio.run(main())
 
 
 def test_without_a_supervisor_there_is_no_answer(tmp_path: Path) -> None:
-    assert asyncio.run(ask(tmp_path, {"op": "status"})) is None
+    assert ask(tmp_path, {"op": "status"}) is None
 
 
 def test_a_home_with_a_very_long_path_has_a_socket_too(tmp_path: Path) -> None:
@@ -72,6 +77,6 @@ def test_a_home_with_a_very_long_path_has_a_socket_too(tmp_path: Path) -> None:
 
     async def main() -> None:
         async with Runner("512M", home=home):
-            assert await ask(home, {"op": "status"}) is not None
+            assert await asked(home, {"op": "status"}) is not None
 
     asyncio.run(main())

@@ -13,6 +13,9 @@ from dataclasses import dataclass
 from narrowboat.cli.options import Option
 from narrowboat.cli.output import Output
 
+#: Exit code of a command that was stopped by a signal: 128 + SIGINT, as shells have it.
+INTERRUPTED = 130
+
 
 @dataclass(frozen=True, slots=True)
 class Command:

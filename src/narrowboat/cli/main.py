@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import argparse
 import sys
-import traceback
 from collections.abc import Sequence
 from pathlib import Path
 
+from narrowboat.cli.command import INTERRUPTED
 from narrowboat.cli.options import settle
 from narrowboat.cli.output import Output, drop, plain
 from narrowboat.cli.parser import build_parser, options_of
-from narrowboat.cli.session import INTERRUPTED
 from narrowboat.config import default_home
 from narrowboat.errors import NarrowboatError, exit_code
 
@@ -23,8 +22,9 @@ from narrowboat.errors import NarrowboatError, exit_code
 def main(argv: Sequence[str] | None = None) -> int:
     """Run a command; the exit code. ``argv`` is without the program's name; the process's own when None."""
     out, home = Output(), None
+    words = sys.argv[1:] if argv is None else list(argv)
     try:
-        parsed = build_parser().parse_args(argv)
+        parsed = build_parser(words).parse_args(words)
         values = settle(parsed, options_of(parsed.command))
         values.home = home = values.home or default_home().expanduser().absolute()
         out = Output(json=values.json, quiet=values.quiet)
@@ -49,6 +49,8 @@ def _run(values: argparse.Namespace, out: Output) -> int:
 
 def _internal(error: Exception, home: Path) -> None:
     """One line for the person, the traceback in a file."""
+    import traceback  # what a command that works never needs
+
     kept = home / "last-error.txt"
     try:
         home.mkdir(parents=True, exist_ok=True)

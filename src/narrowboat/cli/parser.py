@@ -7,23 +7,15 @@ Does not cover: variables and conversion (``options``), the commands themselves 
 from __future__ import annotations
 
 import argparse
-from importlib.metadata import PackageNotFoundError, version
+import importlib
+from collections.abc import Sequence
+from typing import Any
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.commands import cancel, clean, demo, doctor, jobs, models, retry, show, transcribe
 from narrowboat.cli.options import COMMON, Option
 
-COMMANDS: tuple[Command, ...] = (
-    transcribe.COMMAND,
-    jobs.COMMAND,
-    show.COMMAND,
-    retry.COMMAND,
-    cancel.COMMAND,
-    clean.COMMAND,
-    models.COMMAND,
-    doctor.COMMAND,
-    demo.COMMAND,
-)
+#: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
+COMMANDS = ("transcribe", "jobs", "show", "retry", "cancel", "clean", "models", "doctor", "demo")
 
 _ABOUT = "Heavy media jobs in a fixed amount of memory: finishes every job, as fast as the budget allows."
 _EPILOG = """\
@@ -40,8 +32,18 @@ exit codes: 0 all done; 1 some job failed; 2 wrong usage; 3 refused, since it ca
 """
 
 
-def build_parser() -> argparse.ArgumentParser:
-    """The parser; parsed values have ``command`` (a :class:`Command`) and each option's text or None."""
+def load(name: str) -> Command:
+    """The command of this name."""
+    command: Command = importlib.import_module(f"narrowboat.cli.commands.{name}").COMMAND
+    return command
+
+
+def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
+    """The parser; parsed values have ``command`` (a :class:`Command`) and each option's text or None.
+
+    Args:
+        words: what will be parsed. When it begins with a command, the others are not loaded.
+    """
     parser = argparse.ArgumentParser(
         prog="narrowboat",
         description=_ABOUT,
@@ -49,10 +51,11 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
         allow_abbrev=False,
     )
-    parser.add_argument("--version", action="version", version=f"narrowboat {_version()}")
-    choices = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for command in COMMANDS:
-        _add(choices, command)
+    parser.add_argument("--version", action=_Version, help="print the version and leave")
+    # With its own idea of `prog`, argparse would lay out a help text to find it.
+    choices = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, prog="narrowboat")
+    for name in words[:1] if words and words[0] in COMMANDS else COMMANDS:
+        _add(choices, load(name))
     return parser
 
 
@@ -81,8 +84,18 @@ def _add(choices: argparse._SubParsersAction[argparse.ArgumentParser], command: 
     parser.set_defaults(command=command)
 
 
-def _version() -> str:
-    try:
-        return version("narrowboat")
-    except PackageNotFoundError:
-        return "unknown"
+class _Version(argparse.Action):
+    """``--version``; the figure is looked up only when it is asked for."""
+
+    def __init__(self, option_strings: Sequence[str], dest: str, help: str | None = None) -> None:
+        super().__init__(option_strings, dest, nargs=0, default=argparse.SUPPRESS, help=help)
+
+    def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
+        from importlib.metadata import PackageNotFoundError, version
+
+        try:
+            found = version("narrowboat")
+        except PackageNotFoundError:
+            found = "unknown"
+        print(f"narrowboat {found}")
+        parser.exit()

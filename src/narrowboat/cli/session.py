@@ -16,6 +16,7 @@ from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+from narrowboat.cli.command import INTERRUPTED
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
 from narrowboat.errors import DiskFull, UsageError, exit_code
@@ -26,7 +27,6 @@ from narrowboat.runner.report import report, write_report
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size
 
-INTERRUPTED = 130
 _LOOK_EVERY_S = 0.1
 Submit = Callable[[Runner, Display], Awaitable[None]]
 

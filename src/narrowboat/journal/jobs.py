@@ -51,16 +51,14 @@ class Jobs(Core):
         states: Iterable[str] | None = None,
         pipeline: str | None = None,
         limit: int | None = None,
-        newest_first: bool = False,
     ) -> list[JobRow]:
-        """Jobs in the order of submission, or the other way round."""
+        """Jobs in the order of submission."""
         values = {
             "states": None if states is None else json.dumps(list(states)),
             "pipeline": pipeline,
             "limit": -1 if limit is None else limit,
         }
-        sql = _SQL["newest_first" if newest_first else "oldest_first"]
-        return await self._read(lambda db: [job_row(row) for row in db.execute(sql, values)])
+        return await self._read(lambda db: [job_row(row) for row in db.execute(_SQL["oldest_first"], values)])
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""

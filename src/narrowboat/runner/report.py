@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from narrowboat.errors import OutputError
 from narrowboat.memory.cgroups import own_groups
-from narrowboat.runner.reading import shown_source
+from narrowboat.runner.listing import shown_source
 from narrowboat.workers.tiers import tiers
 
 if TYPE_CHECKING:

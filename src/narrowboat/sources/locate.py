@@ -7,7 +7,6 @@ they are and never copied.
 
 from __future__ import annotations
 
-import hashlib
 import re
 import stat
 import unicodedata
@@ -118,6 +117,8 @@ def fingerprint(path: str | Path) -> str:
     """
     try:
         with Path(path).open("rb") as file:
+            import hashlib  # loads the system's TLS library: only for who hashes
+
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
         raise SourceError(f"{path} can't be read: {error.strerror or error}") from None

@@ -12,7 +12,7 @@ from typing import Any
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.output import Output
-from narrowboat.runner.control import ask
+from narrowboat.runner.asking import ask
 from narrowboat.runner.upkeep import cancel
 
 
@@ -23,20 +23,16 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Cancel them; an id that is wrong raises."""
-    asyncio.run(_cancel(values, out))
-    return 0
-
-
-async def _cancel(values: argparse.Namespace, out: Output) -> None:
     cancelled: list[dict[str, Any]] = []
     for job_id in values.ids:
-        answer = await ask(values.home, {"op": "cancel", "id": job_id})
+        answer = ask(values.home, {"op": "cancel", "id": job_id})
         if answer is None:
-            row = await cancel(values.home, job_id)
+            row = asyncio.run(cancel(values.home, job_id))
             answer = {"id": row.id, "state": row.state, "reason": row.reason}
         cancelled.append(answer)
         out.line(f"{answer['id']} is {answer['state']}")
     out.data({"version": 1, "cancelled": cancelled})
+    return 0
 
 
 COMMAND = Command(

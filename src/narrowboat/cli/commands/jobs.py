@@ -7,15 +7,13 @@ Does not cover: one job's details (``show``).
 from __future__ import annotations
 
 import argparse
-import asyncio
 import time
-from pathlib import Path
 from typing import Any
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, one_of
 from narrowboat.cli.output import Output, duration, one_line, table
-from narrowboat.runner.reading import ENDED, STATES, Reader, job_json
+from narrowboat.runner.listing import ENDED, STATES, listing
 
 _SHOWN = 20
 
@@ -23,28 +21,20 @@ _SHOWN = 20
 def run(values: argparse.Namespace, out: Output) -> int:
     """List the jobs, newest first."""
     limit = None if values.all else values.limit
-    found, total, supervised = asyncio.run(_read(values.home, values.state, limit))
-    out.data({"version": 1, "home": str(values.home), "supervisor": supervised, "jobs": found})
+    listed = listing(values.home, values.state, limit)
+    out.data({"version": 1, "home": str(values.home), **listed})
     if out.json:
         return 0
+    found = listed["jobs"]
     if not found:
         out.line(f"no jobs in {values.home}" + (f" that are {' or '.join(values.state)}" if values.state else ""))
         return 0
     rows = [("id", "state", "when", "source", "label" if any(job["label"] for job in found) else "", "")]
     for line in table([*rows, *map(_row, found)]):
         out.line(line)
-    if total > len(found):
-        out.line(f"… and {total - len(found)} older: --limit N or --all shows them")
+    if listed["total"] > len(found):
+        out.line(f"… and {listed['total'] - len(found)} older: --limit N or --all shows them")
     return 0
-
-
-async def _read(home: Path, states: list[str] | None, limit: int | None) -> tuple[list[dict[str, Any]], int, bool]:
-    async with Reader(home) as reader:
-        supervised = reader.status is not None
-        rows = await reader.journal.jobs(newest_first=True)
-        jobs = [job_json(row, reader.live(row.id), supervised=supervised) for row in rows]
-    chosen = [job for job in jobs if states is None or job["state"] in states]
-    return chosen[:limit], len(chosen), supervised
 
 
 def _row(job: dict[str, Any]) -> tuple[str, ...]:

@@ -14,7 +14,7 @@ from narrowboat.cli.display import Display
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import run_jobs
 from narrowboat.errors import from_json
-from narrowboat.runner.control import ask
+from narrowboat.runner.asking import ask
 from narrowboat.runner.runner import Runner
 
 
@@ -25,17 +25,17 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Retry them; the exit code is that of a run, or 0 when another supervisor took them."""
-    code, answer = asyncio.run(_retry(values, out))
+    code, answer = _retry(values, out)
     out.data(answer)
     return code
 
 
-async def _retry(values: argparse.Namespace, out: Output) -> tuple[int, dict[str, Any]]:
+def _retry(values: argparse.Namespace, out: Output) -> tuple[int, dict[str, Any]]:
     taken: list[dict[str, Any]] = []
     for job_id in values.ids:
-        answer = await ask(values.home, {"op": "retry", "id": job_id})
+        answer = ask(values.home, {"op": "retry", "id": job_id})
         if answer is None:
-            return await run_jobs(values, out, _here(values.ids[len(taken) :]))
+            return asyncio.run(run_jobs(values, out, _here(values.ids[len(taken) :])))
         taken.append(answer)
         reason = f": {from_json(answer['reason'])}" if answer["state"] == "failed" and answer["reason"] else ""
         out.line(f"{answer['id']} is {answer['state']}{reason}, with the supervisor that is at work")

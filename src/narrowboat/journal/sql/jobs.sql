@@ -20,11 +20,15 @@ WHERE (:pipeline IS NULL OR pipeline = :pipeline)
   AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
 ORDER BY number LIMIT :limit;
 
--- name: newest_first
-SELECT * FROM job_rows
-WHERE (:pipeline IS NULL OR pipeline = :pipeline)
-  AND (:states IS NULL OR state IN (SELECT value FROM json_each(:states)))
-ORDER BY number DESC LIMIT :limit;
+-- name: newest
+-- Chosen from the index alone, so that rows of job_rows are made only for those that are shown.
+SELECT * FROM job_rows WHERE number IN (
+    SELECT number FROM jobs WHERE state IN (SELECT value FROM json_each(:states))
+    ORDER BY number DESC LIMIT :limit
+) ORDER BY number DESC;
+
+-- name: how_many
+SELECT count(*) FROM jobs WHERE state IN (SELECT value FROM json_each(:states));
 
 -- name: counts
 SELECT state, count(*) AS n FROM jobs GROUP BY state;
