@@ -122,6 +122,13 @@ class WorkerDied(NarrowboatError):
     retryable = True
 
 
+class TimeLimit(NarrowboatError):
+    """A step took longer than it may. Facts: ``time_limit_s``."""
+
+    code = "time_limit"
+    retryable = True
+
+
 class LeaseLost(NarrowboatError):
     """A write came with an old fencing token: somebody else owns the job now."""
 
@@ -163,6 +170,7 @@ STATUS: dict[str, tuple[int, int]] = {
     "step_failed": (1, 500),
     "overrun": (1, 500),
     "worker_died": (1, 500),
+    "time_limit": (1, 504),
     "lease_lost": (1, 409),
     "cancelled": (1, 409),
     "interrupted": (130, 503),

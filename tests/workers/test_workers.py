@@ -17,7 +17,8 @@ from narrowboat.sizes import MIB
 from narrowboat.workers.ending import Ending
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.protocol import Call
-from narrowboat.workers.start import ForkServer, Worker
+from narrowboat.workers.server import ForkServer
+from narrowboat.workers.start import Worker
 
 Frames = list[dict[str, Any]]
 
@@ -204,12 +205,10 @@ def test_a_static_method_is_a_step(tmp_path: Path) -> None:
         ("dies", int(signal.SIGKILL), "was killed (SIGKILL) by somebody else"),
     ],
 )
-def test_a_death_without_a_result_is_a_fault_and_says_what_is_known(
-    tmp_path: Path, name: str, given: Any, words: str
-) -> None:
+def test_a_death_without_a_result_says_what_is_known(tmp_path: Path, name: str, given: Any, words: str) -> None:
     _, ending = attempt(tmp_path, name, given)
     assert ending is not None
-    assert ending.outcome == "fault"
+    assert ending.outcome == ("killed" if given == signal.SIGKILL else "fault")
     assert words in str(ending.error)
 
 
@@ -299,7 +298,7 @@ def test_when_the_fork_server_is_killed_its_workers_go_and_the_next_worker_start
         with pytest.raises(StopAsyncIteration):
             await reading
         ending = await worker.ending("sleeps", memory_error=False, kernel_kills=0)
-        assert (ending.outcome, "fork server" in str(ending.error)) == ("fault", True)
+        assert (ending.outcome, "fork server" in str(ending.error)) == ("killed", True)
         await until(lambda: gone(worker.pid))
         assert (await made.run("echo", 1))[0][-1]["result"] == 1
         assert made.server.pid != first

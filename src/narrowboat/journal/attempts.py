@@ -15,7 +15,7 @@ from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import AttemptRow, Claim, attempt_row, dump
 from narrowboat.values import Json
 
-OUTCOMES = ("done", "failed", "overrun", "fault", "stopped", "cancelled", "interrupted")
+OUTCOMES = ("done", "failed", "overrun", "fault", "killed", "squeezed", "stopped", "cancelled", "interrupted")
 _SQL = queries("attempts")
 
 
@@ -75,6 +75,11 @@ class Attempts(Core):
         """Faults since the last new item: crashes, and interruptions that were not the supervisor's death."""
         values = {"job": job_id, "step": step_id}
         return await self._read(lambda db: int(db.execute(_SQL["faults_in_a_row"], values).fetchone()[0]))
+
+    async def kills_in_a_row(self, job_id: str, step_id: int) -> int:
+        """Kills by somebody else since the last new item."""
+        values = {"job": job_id, "step": step_id}
+        return await self._read(lambda db: int(db.execute(_SQL["kills_in_a_row"], values).fetchone()[0]))
 
     async def open_attempts(self) -> list[AttemptRow]:
         """Attempts that were open when an earlier supervisor died: their processes may be alive."""

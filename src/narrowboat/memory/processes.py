@@ -34,6 +34,15 @@ def process_used(pid: int) -> int:
     return (int(fields[1]) - int(fields[2])) * _PAGE + shmem
 
 
+def shmem(pid: int) -> int:
+    """Shared memory that is mapped by one process (MAP_SHARED, tmpfs files), in bytes; 0 when it has ended."""
+    try:
+        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
+            return _kib(file.read(4096), _SHMEM)
+    except OSError:
+        return 0
+
+
 def peak_resident(pid: int) -> int:
     """The high-water mark of a process's RSS in bytes, file pages included; 0 when it has ended.
 
@@ -81,6 +90,15 @@ def tree(pid: int) -> list[int]:
 def tree_used(pid: int) -> int:
     """Bytes of a process and all below it."""
     return sum(process_used(member) for member in tree(pid))
+
+
+def process_state(pid: int) -> str | None:
+    """The state letter of proc_pid_stat(5): R, S, D, Z, T (stopped by a signal), t (traced); None when it has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            return chr(file.read().rpartition(b") ")[2][0])
+    except (OSError, IndexError):
+        return None
 
 
 def start_ticks(pid: int) -> int | None:

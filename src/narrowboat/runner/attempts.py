@@ -11,7 +11,7 @@ import asyncio
 import contextlib
 import sys
 import time
-from collections.abc import AsyncGenerator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -27,11 +27,16 @@ from narrowboat.sizes import format_size
 from narrowboat.values import Facts, Item, Json
 from narrowboat.workers.ending import Ending
 from narrowboat.workers.guard import Guard
+from narrowboat.workers.pool import Pool, kind_of
 from narrowboat.workers.protocol import Call
-from narrowboat.workers.start import ForkServer, Worker
+from narrowboat.workers.server import ForkServer
+from narrowboat.workers.start import Worker
 
 #: Faults in a row without a new item that fail a job.
 FAULTS = 3
+#: Kills by somebody else in a row without a new item that fail a job. They are no fault of the step's, but one that
+#: is killed each time must not go on for ever.
+KILLS = 10
 #: How near the whole budget a reservation is when a larger one makes no sense, as a fraction.
 _WHOLE = 0.98
 
@@ -46,34 +51,20 @@ class Workshop:
 
     def __init__(self, budget: Budget, guard: Guard, server: ForkServer, peaks: Peaks) -> None:
         self.budget = budget
-        self.guard = guard
-        self.server = server
         self.peaks = peaks
         self.stopping = False
         self.granted: Callable[[], None] = lambda: None
         self.path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the working directory
-        self._running: set[Worker] = set()
+        self.pool = Pool(budget, guard, server)
 
     def stop(self) -> None:
         """Ask every step to stop at its next item; those that come later do not start."""
         self.stopping = True
-        for worker in self._running:
-            worker.stop()
+        self.pool.stop()
 
     async def estimate(self, step: Step, facts: Facts) -> Estimate:
         """What to reserve for a step: as it declares, corrected by what was measured."""
         return estimate(step.demand(facts), await self.peaks.known(step))
-
-    @contextlib.contextmanager
-    def running(self, worker: Worker) -> Iterator[None]:
-        """Count a worker as running while an attempt lasts."""
-        self._running.add(worker)
-        if self.stopping:
-            worker.stop()
-        try:
-            yield
-        finally:
-            self._running.discard(worker)
 
 
 class StepRun:
@@ -109,7 +100,8 @@ class StepRun:
         Raises:
             CannotFit: it declared more than the whole budget.
             Overrun: it used the whole budget and wanted more.
-            WorkerDied: three faults in a row without a new item.
+            WorkerDied: three faults, or ten kills by somebody else, in a row without a new item.
+            TimeLimit: an attempt took longer than the step may.
             Interrupted: the run is being stopped.
             NarrowboatError: what the step raised.
         """
@@ -147,7 +139,8 @@ class StepRun:
         self._live.waiting = True
         self._live.stage = self._step.name
         self._live.facts.clear()  # they told of the step before
-        future = self._shop.budget.request(asked.demand, label=self._label, learned=asked.learned)
+        kind = None if self._step.fresh else kind_of(self._step.function, self._step.engine)
+        future = self._shop.budget.request(asked.demand, label=self._label, learned=asked.learned, kind=kind)
         try:
             reservation = await asyncio.wrap_future(future)
         except BaseException:
@@ -162,10 +155,10 @@ class StepRun:
     # -- one attempt --------------------------------------------------------------------------------------------
 
     async def _attempt(self, reservation: Reservation) -> AsyncGenerator[Item | Ending]:
-        """The items of one attempt, and last how it ended. However it is left, the worker is gone afterwards."""
+        """The items of one attempt, and last how it ended. Unless it is done, the worker is gone afterwards."""
         shop, started = self._shop, time.monotonic()
         kills_before = shop.budget.machine.kernel_kills()
-        worker = await Worker.start(shop.server, shop.guard, lambda: reservation.bytes)
+        worker = await shop.pool.start(reservation)
         self._live.used = lambda: worker.watch.used
         loop = asyncio.get_running_loop()
 
@@ -175,29 +168,39 @@ class StepRun:
         reservation.on_cores = tell
         ending = Ending("stopped")
         try:
-            with shop.running(worker):
-                await self.record.started(
-                    reservation.bytes, reservation.cores, self._declared.bytes, worker.pid, worker.ticks
-                )
-                answer: dict[str, Any] | None = None
-                async with contextlib.aclosing(worker.attempt(self._call(reservation))) as frames:
-                    async for frame in frames:
-                        answer = frame
-                        if frame["op"] == "item":
-                            yield await self._take(frame, reservation)
-                        elif frame["op"] == "progress":
-                            self._progress(frame)
-                        elif frame["op"] == "log":
-                            self.record.log(frame["message"])
+            await self.record.started(
+                reservation.bytes, reservation.cores, self._declared.bytes, worker.pid, worker.ticks
+            )
+            answer: dict[str, Any] | None = None
+            async with contextlib.aclosing(worker.attempt(self._call(reservation))) as frames:
+                if shop.stopping:
+                    worker.stop()
+                async for frame in frames:
+                    answer = frame
+                    if frame["op"] == "item":
+                        yield await self._take(frame, reservation)
+                    elif frame["op"] == "progress":
+                        self._progress(frame)
+                    elif frame["op"] == "log":
+                        self.record.log(frame["message"])
             ending = await self._ending(worker, answer, kills_before)
         finally:
             reservation.on_cores = lambda _: None
             self._live.used = lambda: 0
-            worker.kill()
-            await worker.bury()
-            self._note_peak(worker, reservation, ending)
-            await self.record.ended(ending.outcome, ending.error, worker.watch.peak, time.monotonic() - started)
+            peak = worker.watch.peak  # before it is kept: its next attempt has a peak of its own
+            if ending.outcome != "done" or not self._keep(worker, reservation):
+                worker.kill()
+                await worker.bury()
+                shop.pool.left(worker)
+                peak = worker.watch.peak
+            self._note_peak(peak, reservation, ending)
+            await self.record.ended(ending.outcome, ending.error, peak, time.monotonic() - started)
         yield ending
+
+    def _keep(self, worker: Worker, reservation: Reservation) -> bool:
+        if self._step.fresh or self._shop.stopping:
+            return False
+        return self._shop.pool.keep(worker, reservation, kind_of(self._step.function, self._step.engine))
 
     def _call(self, reservation: Reservation) -> Call:
         return Call(
@@ -210,6 +213,8 @@ class StepRun:
             most_cores=max(1, min(max(self._declared.most_cores, self._declared.cores), self._shop.budget.cores)),
             main_path=self._step.main_path,
             path=self._shop.path,
+            heartbeat=self._step.heartbeat,
+            time_limit=self._step.time_limit,
         )
 
     async def _take(self, frame: dict[str, Any], reservation: Reservation) -> Item:
@@ -228,28 +233,25 @@ class StepRun:
     async def _ending(self, worker: Worker, answer: dict[str, Any] | None, kills_before: int) -> Ending:
         op = answer["op"] if answer is not None else None
         if answer is not None and op == "done":
-            await worker.end()
             return Ending("done", result=answer["result"])
         if op == "stopped":
-            await worker.end()
             return Ending("stopped")
         memory_error = answer is not None and op == "error" and answer["memory"]
         if answer is not None and op == "error" and not memory_error:
-            await worker.end()
             return Ending("failed", error=from_json(answer["error"]))
         if memory_error:
             worker.kill()
         kernel_kills = self._shop.budget.machine.kernel_kills() - kills_before
         return await worker.ending(self._label, memory_error=memory_error, kernel_kills=kernel_kills)
 
-    def _note_peak(self, worker: Worker, reservation: Reservation, ending: Ending) -> None:
-        self._live.peak_used = max(self._live.peak_used, worker.watch.peak)
+    def _note_peak(self, peak: int, reservation: Reservation, ending: Ending) -> None:
+        self._live.peak_used = max(self._live.peak_used, peak)
         if ending.outcome not in ("done", "overrun"):
             return
         lent = (
             reservation.most_held - min(self._declared.cores, reservation.most_held)
         ) * self._declared.bytes_per_core
-        one_core = max(0, worker.watch.peak - lent)
+        one_core = max(0, peak - lent)
         self._shop.peaks.learn(
             self._step,
             self._facts,
@@ -272,7 +274,13 @@ class StepRun:
             faults = await self.record.faults()
             self.record.log(f"fault {faults} of {FAULTS} in a row: {ending.error.message}")
             if faults >= FAULTS:
-                raise _after_faults(ending.error)
+                raise _after(FAULTS, ending.error)
+        elif ending.outcome == "killed":
+            assert ending.error is not None
+            kills = await self.record.kills()
+            self.record.log(f"killed from outside, {kills} times in a row: {ending.error.message}")
+            if kills >= KILLS:
+                raise _after(KILLS, ending.error)
         elif ending.outcome == "failed":
             assert ending.error is not None
             raise ending.error
@@ -302,5 +310,5 @@ class StepRun:
         )
 
 
-def _after_faults(error: NarrowboatError) -> NarrowboatError:
-    return type(error)(f"{error.message} ({FAULTS} times in a row)", hint=error.hint, **error.facts)
+def _after(times: int, error: NarrowboatError) -> NarrowboatError:
+    return type(error)(f"{error.message} ({times} times in a row)", hint=error.hint, **error.facts)

@@ -32,6 +32,10 @@ class Record(Protocol):
         """Faults in a row without a new item."""
         ...
 
+    async def kills(self) -> int:
+        """Kills by somebody else in a row without a new item."""
+        ...
+
     async def started(self, reserved: int, cores: int, declared: int, pid: int, ticks: int | None) -> None:
         """An attempt starts; written before the step is called."""
         ...
@@ -62,18 +66,23 @@ class NoRecord:
         self.cursor: Json = None
         self.items = 0
         self._faults = 0
+        self._kills = 0
 
     async def faults(self) -> int:
         return self._faults
+
+    async def kills(self) -> int:
+        return self._kills
 
     async def started(self, reserved: int, cores: int, declared: int, pid: int, ticks: int | None) -> None:
         pass
 
     async def item(self, sequence: int, cursor: Json, value: Json) -> None:
-        self.items, self.cursor, self._faults = sequence + 1, cursor, 0
+        self.items, self.cursor, self._faults, self._kills = sequence + 1, cursor, 0, 0
 
     async def ended(self, outcome: str, error: NarrowboatError | None, peak: int, seconds: float) -> None:
         self._faults += outcome == "fault"
+        self._kills += outcome == "killed"
 
     async def finish(self, result: Json) -> None:
         self.done, self.result = True, result
@@ -107,6 +116,9 @@ class JournalRecord:
 
     async def faults(self) -> int:
         return await self._journal.faults_in_a_row(self._claim.job_id, self._row.id)
+
+    async def kills(self) -> int:
+        return await self._journal.kills_in_a_row(self._claim.job_id, self._row.id)
 
     async def started(self, reserved: int, cores: int, declared: int, pid: int, ticks: int | None) -> None:
         self._items_before = self.items

@@ -35,7 +35,7 @@ from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, locate
 from narrowboat.values import Json
 from narrowboat.workers.guard import Guard
-from narrowboat.workers.start import ForkServer
+from narrowboat.workers.server import ForkServer
 
 TICK_S = 0.2
 #: Seconds that steps are given to reach an item boundary when the run is stopped.
@@ -105,12 +105,17 @@ class Runner:
 
     async def __aexit__(self, *_: object) -> None:
         await self.abort()
+        await self._shop.pool.close()
         await self._scratch.tidy()
         await self._open.aclose()
 
     async def _tick(self) -> None:
+        before = time.monotonic()
         while True:
             self.budget.refresh()
+            now = time.monotonic()
+            self._shop.pool.look(min(now - before, 2 * TICK_S))  # a supervisor that was stopped heard nothing
+            before = now
             self._scheduler.pump()
             await self._scheduler.renew_leases()
             await asyncio.sleep(TICK_S)

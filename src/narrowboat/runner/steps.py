@@ -11,6 +11,7 @@ import inspect
 import json
 import sys
 from collections.abc import Callable
+from copy import copy
 from typing import Any
 
 from narrowboat.errors import UsageError
@@ -19,6 +20,8 @@ from narrowboat.values import Demand, Facts, Json
 
 #: What a step is taken to need when nothing is said; corrected by what is measured.
 DEFAULT_MEMORY = 128 * MIB
+#: Seconds without a sign of life after which a worker counts as hung.
+HEARTBEAT_S = 60.0
 
 
 class Step:
@@ -34,6 +37,11 @@ class Step:
         name: for messages, history and learned peaks; by default the function's name.
         version: change it when results change; finished work of another version is not used.
         engine: what the peaks also depend on (a model's name).
+        fresh: start a new process for each attempt, in the place of one that has done this step before. For
+            functions that leave something behind in their process.
+        heartbeat: seconds without a sign of life after which a worker counts as hung. Python gives one by itself;
+            native code that holds Python's lock for so long does not.
+        time_limit: seconds that one attempt may take; then the job fails. None for any number.
 
     Raises:
         UsageError: a lambda, a function inside a function, or one of an interactive session: a worker could not
@@ -50,6 +58,9 @@ class Step:
         name: str | None = None,
         version: str = "1",
         engine: str = "",
+        fresh: bool = False,
+        heartbeat: float = HEARTBEAT_S,
+        time_limit: float | None = None,
     ) -> None:
         self.function, self.main_path = (function, None) if isinstance(function, str) else reference(function)
         if ":" not in self.function:
@@ -57,12 +68,17 @@ class Step:
         self.name = name or self.function.rpartition(":")[2]
         self.version = version
         self.engine = engine
+        self.fresh = fresh
+        self.heartbeat = heartbeat
+        self.time_limit = time_limit
         fixed = Demand(parse_size(memory), cores)
         self.demand: Callable[[Facts], Demand] = demand or (lambda _: fixed)
 
     def with_engine(self, engine: str, demand: Callable[[Facts], Demand] | None = None) -> Step:
         """The same step for another engine, with that engine's demand."""
-        return Step(self.function, demand=demand or self.demand, name=self.name, version=self.version, engine=engine)
+        made = copy(self)
+        made.engine, made.demand = engine, demand or self.demand
+        return made
 
     def __repr__(self) -> str:
         return f"Step({self.function!r})"

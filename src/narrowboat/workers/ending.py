@@ -13,11 +13,11 @@ import signal
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from narrowboat.errors import NarrowboatError, Overrun, WorkerDied
+from narrowboat.errors import NarrowboatError, Overrun, TimeLimit, WorkerDied
 from narrowboat.sizes import format_size
 from narrowboat.values import Json
 
-Outcome = Literal["done", "failed", "overrun", "fault", "stopped", "squeezed"]
+Outcome = Literal["done", "failed", "overrun", "fault", "killed", "stopped", "squeezed"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,9 +25,9 @@ class Ending:
     """How an attempt ended.
 
     Attributes:
-        outcome: ``done``; ``failed`` (the step raised); ``overrun`` (used more than reserved); ``fault`` (crash,
-            wrong exit, foreign kill); ``stopped`` (asked to); ``squeezed`` (killed to keep all inside the limit,
-            through no fault of its own).
+        outcome: ``done``; ``failed`` (the step raised, or took longer than it may); ``overrun`` (used more than
+            reserved); ``fault`` (crash, wrong exit, hang); ``killed`` (by somebody else, or with the fork server);
+            ``stopped`` (asked to); ``squeezed`` (killed to keep all inside the limit, through no fault of its own).
         result: what a step that is no stream returned.
         error: why, when it is not ``done``.
     """
@@ -49,21 +49,41 @@ class Facts:
     memory_error: bool
     kernel_kills: int
     stderr: str
+    silent: str | None = None
+    time_limit: float | None = None
 
 
 def classify(step: str, facts: Facts) -> Ending:
     """The ending of a worker that gave no answer, or answered with MemoryError."""
-    sizes: dict[str, Any] = {"reserved_bytes": facts.reserved, "peak_bytes": facts.peak}
     used = f"{format_size(facts.peak)} of {format_size(facts.reserved)} reserved"
+    ours = _stopped_by_us(step, facts, used) or _out_of_memory(step, facts, used)
+    if ours is not None:
+        return ours
+    foreign = facts.status is None or _signal(facts.status) == signal.SIGKILL
+    return Ending("killed" if foreign else "fault", error=_death(step, facts, used))
+
+
+def _stopped_by_us(step: str, facts: Facts, used: str) -> Ending | None:
+    sizes: dict[str, Any] = {"reserved_bytes": facts.reserved, "peak_bytes": facts.peak}
     if facts.killed is not None and not facts.overran:
         return Ending("squeezed", error=Overrun(f"{step} was stopped at {used}: {facts.killed}", **sizes))
     if facts.killed is not None:
         return Ending("overrun", error=Overrun(f"{step} used {used} and was stopped", **sizes))
+    if facts.time_limit is not None:
+        text = f"{step} took longer than its time limit of {facts.time_limit:g} s, at {used}"
+        return Ending("failed", error=TimeLimit(text, hint="give it a larger one", time_limit_s=facts.time_limit))
+    if facts.silent is not None:
+        return Ending("fault", error=WorkerDied(f"{step} hung: {facts.silent}, at {used}", **sizes))
+    return None
+
+
+def _out_of_memory(step: str, facts: Facts, used: str) -> Ending | None:
+    sizes: dict[str, Any] = {"reserved_bytes": facts.reserved, "peak_bytes": facts.peak}
     if facts.memory_error:
         return Ending("overrun", error=Overrun(f"{step} was refused memory (MemoryError) at {used}", **sizes))
     if _signal(facts.status) == signal.SIGKILL and facts.kernel_kills > 0:
         return Ending("overrun", error=Overrun(f"the kernel killed {step} for memory at {used}", **sizes))
-    return Ending("fault", error=_death(step, facts, used))
+    return None
 
 
 def _death(step: str, facts: Facts, used: str) -> WorkerDied:

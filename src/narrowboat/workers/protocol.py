@@ -5,7 +5,7 @@ prints on stdout or stderr can't break them.
 Does not cover: what the frames mean to a step (``child``) or to a job (``runner/``).
 
 To a worker: ``run`` (a Call), ``cores``, ``stop``, ``exit``.
-From it: ``ready``, ``item``, ``progress``, ``log``, ``done``, ``stopped``, ``error``.
+From it: ``ready``, ``beat`` (while an attempt runs), ``item``, ``progress``, ``log``, ``done``, ``stopped``, ``error``.
 """
 
 from __future__ import annotations
@@ -38,6 +38,8 @@ class Call:
         sequence: number of the next item, from 0.
         scratch: the job's folder.
         cores, most_cores: see ``context.cores``.
+        heartbeat: seconds without a sign of life after which the worker counts as hung.
+        time_limit: seconds that the attempt may take; None for any number.
     """
 
     function: str
@@ -47,6 +49,8 @@ class Call:
     sequence: int = 0
     cores: int = 1
     most_cores: int = 1
+    heartbeat: float = 60.0
+    time_limit: float | None = None
     main_path: str | None = None
     path: list[str] = field(default_factory=list)
 

@@ -1,156 +1,48 @@
-"""Starting workers and talking to them, from the supervisor.
+"""A worker as the supervisor has it, from start to burial.
 
-Covers: the fork server's life, a worker's life, attempts as a stream of frames, the kept end of what it printed.
-Does not cover: which step when (``runner/``), or the processes' own side (``forkserver``, ``child``).
+Covers: starting one, attempts as a stream of frames, missing signs of life, the kept end of what it printed.
+Does not cover: keeping workers for later attempts (``pool``), which step when (``runner/``), or the process's own side
+(``child``).
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import itertools
 import json
 import os
 import socket
-import subprocess
-import sys
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from typing import Any
 
-from narrowboat.errors import WorkerDied
+from narrowboat.memory.processes import process_state
 from narrowboat.workers import protocol
 from narrowboat.workers.ending import Ending, Facts, classify
 from narrowboat.workers.guard import Guard, Watch
+from narrowboat.workers.server import ForkServer
 
 _STDERR_TAIL = 4096  # bytes of a worker's output that are kept for the reason of a failure
-
-
-class ForkServer:
-    """The supervisor's side of the fork server. Started with the first worker, and again if it was killed."""
-
-    def __init__(self, preload: Sequence[str] = ()) -> None:
-        self._preload = list(preload)
-        self._process: subprocess.Popen[bytes] | None = None
-        self._control: socket.socket | None = None
-        self._ids = itertools.count()
-        self._started: dict[int, asyncio.Future[dict[str, Any]]] = {}
-        self._ended: dict[int, asyncio.Future[int | None]] = {}
-
-    @property
-    def pid(self) -> int | None:
-        """The pid; None when it does not run."""
-        return self._process.pid if self._process is not None else None
-
-    def start(self) -> None:
-        """Start the process unless it runs."""
-        if self._process is not None:
-            return
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        with theirs:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "narrowboat.workers.forkserver", str(theirs.fileno()), *self._preload],
-                pass_fds=[theirs.fileno()],
-                stdin=subprocess.DEVNULL,
-                start_new_session=True,  # Ctrl-C in the terminal is ours to answer
-                env=worker_environment(),
-            )
-        ours.setblocking(False)
-        self._control = ours
-        asyncio.get_running_loop().add_reader(ours, self._hear)
-
-    async def fork(self, channel: socket.socket, output: int) -> tuple[int, int | None]:
-        """Start a worker on the given descriptors; its pid and start time in clock ticks.
-
-        Raises:
-            WorkerDied: the fork server ended before it answered.
-        """
-        self.start()
-        assert self._control is not None
-        number = next(self._ids)
-        answer = asyncio.get_running_loop().create_future()
-        self._started[number] = answer
-        request = json.dumps({"op": "start", "id": number}).encode()
-        try:
-            socket.send_fds(self._control, [request], [channel.fileno(), output])
-            report = await answer
-        except OSError as error:
-            self._lost()
-            raise WorkerDied(f"the fork server could not be reached: {error}") from error
-        finally:
-            self._started.pop(number, None)
-        return report["pid"], report["ticks"]
-
-    def ended(self, pid: int) -> asyncio.Future[int | None]:
-        """Done with the wait status of a worker when it has been buried; None when the fork server is gone."""
-        return self._ended.setdefault(pid, asyncio.get_running_loop().create_future())
-
-    def forget(self, pid: int) -> None:
-        """The worker's end has been taken note of: its pid may come again."""
-        self._ended.pop(pid, None)
-
-    async def close(self) -> None:
-        """End it, and with it every worker; returns when it is gone."""
-        process = self._process
-        self._lost()
-        if process is not None:
-            await asyncio.to_thread(process.wait)
-
-    def _hear(self) -> None:
-        assert self._control is not None
-        try:
-            data = self._control.recv(4096)
-        except BlockingIOError:
-            return
-        except OSError:
-            data = b""
-        if not data:
-            self._lost()
-            return
-        report = json.loads(data)
-        if "ended" in report:
-            future = self._ended.get(report["ended"])
-            if future is not None and not future.done():
-                future.set_result(report["status"])
-        elif report["id"] in self._started:
-            self.ended(report["pid"])
-            self._started[report["id"]].set_result(report)
-
-    def _lost(self) -> None:
-        if self._control is not None:
-            asyncio.get_running_loop().remove_reader(self._control)
-            self._control.close()
-        process, self._process, self._control = self._process, None, None
-        for answer in self._started.values():
-            if not answer.done():
-                answer.set_exception(WorkerDied("the fork server ended"))
-        for future in self._ended.values():
-            if not future.done():
-                future.set_result(None)
-        if process is not None:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                process.wait(0)
-
-
-def worker_environment() -> dict[str, str]:
-    """The workers' environment: ours, with one thread for each numeric library and two malloc arenas.
-
-    Threads are what a step asks the budget for; a library that starts one per core would take them unasked.
-    Arenas are memory that one thread freed and another can't use.
-    """
-    fixed = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
-    return {**os.environ, **fixed, "PYTHONUNBUFFERED": "1"}
+#: Seconds after which a silent worker that a signal has stopped (SIGSTOP, a debugger) counts as hung.
+STOPPED_S = 5.0
 
 
 class Worker:
-    """One worker process, from start to burial. Serves one attempt at a time."""
+    """One worker process, from start to burial. Serves one attempt at a time.
+
+    Attributes:
+        watch: its figures, as the guard reads them.
+        reserved: tells the bytes that it may use now.
+        base: bytes that it used between its first two attempts; None before.
+        silent: why it was killed for giving no sign of life; None while it was not.
+        timed_out: it was killed since its attempt took longer than it may.
+    """
 
     def __init__(
         self,
         pid: int,
         ticks: int | None,
         streams: tuple[asyncio.StreamReader, asyncio.StreamWriter],
-        tail: asyncio.Task[str],
+        tail: _Tail,
         server: ForkServer,
         guard: Guard,
         reserved: Callable[[], int],
@@ -161,10 +53,20 @@ class Worker:
         self._tail = tail
         self._server = server
         self._guard = guard
-        self._reserved = reserved
         self._buried = False
         self._burial: asyncio.Task[tuple[int | None, str]] | None = None
-        self.watch: Watch = guard.watch(pid, reserved)
+        self._reading = False
+        self._frames = 0
+        self._frames_seen = 0
+        self._silent_s = 0.0
+        self._call: protocol.Call | None = None
+        self._ran_s = 0.0
+        self._time_limit: float | None = None
+        self.reserved = reserved
+        self.base: int | None = None
+        self.silent: str | None = None
+        self.timed_out = False
+        self.watch: Watch = guard.watch(pid, self._reserved)
 
     @classmethod
     async def start(cls, server: ForkServer, guard: Guard, reserved: Callable[[], int]) -> Worker:
@@ -180,7 +82,7 @@ class Worker:
         finally:
             theirs.close()
             os.close(write_end)
-        tail = asyncio.create_task(_read_tail(read_end))
+        tail = _Tail(read_end)
         streams = await asyncio.open_connection(sock=ours)
         return cls(pid, ticks, streams, tail, server, guard, reserved)
 
@@ -190,13 +92,62 @@ class Worker:
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
         self._guard.begin(self.watch)
+        self._tail.clear()
+        self._call, self._ran_s, self._silent_s, self._time_limit = call, 0.0, 0.0, call.time_limit
         self._write(call.frame())
-        while (frame := await _read_frame(self._reader)) is not None:
-            if frame["op"] == "ready":
-                continue
-            yield frame
-            if frame["op"] in ("done", "stopped", "error"):
-                return
+        try:
+            while (frame := await self._heard()) is not None:
+                if frame["op"] in ("ready", "beat"):
+                    continue
+                yield frame
+                if frame["op"] in ("done", "stopped", "error"):
+                    return
+        finally:
+            self._call = None
+
+    async def _heard(self) -> dict[str, Any] | None:
+        self._reading = True  # while nobody reads, frames that wait are no silence
+        try:
+            return await _read_frame(self._reader)
+        finally:
+            self._reading = False
+            self._frames += 1
+
+    def look(self, passed_s: float) -> None:
+        """Kill it when its attempt has given no sign of life, or has run, for too long.
+
+        Args:
+            passed_s: seconds since the last look in which we ran ourselves: a supervisor that was stopped heard
+                nothing, and can't tell.
+        """
+        call = self._call
+        if call is None or self.silent is not None or self.timed_out:
+            return
+        quiet = self._reading and self._frames == self._frames_seen
+        self._frames_seen = self._frames
+        self._silent_s = self._silent_s + passed_s if quiet else 0.0
+        self._ran_s += passed_s
+        if call.time_limit is not None and self._ran_s > call.time_limit:
+            self.timed_out = True
+        elif self._silent_s >= min(STOPPED_S, call.heartbeat) and process_state(self.pid) in ("T", "t"):
+            self.silent = f"no sign of life for {self._silent_s:.0f} s: a signal has stopped it"
+        elif self._silent_s >= call.heartbeat:
+            self.silent = f"no sign of life for {self._silent_s:.0f} s"
+        else:
+            return
+        self.kill()
+
+    @property
+    def alive(self) -> bool:
+        """False once its end has been heard of."""
+        return not self._buried and self._burial is None and not self._server.ended(self.pid).done()
+
+    def reserve(self, reserved: Callable[[], int]) -> None:
+        """From now on ``reserved`` tells the bytes of its reservation."""
+        self.reserved = reserved
+
+    def _reserved(self) -> int:
+        return self.reserved()
 
     def stop(self) -> None:
         """Ask the step to stop at its next item."""
@@ -227,14 +178,14 @@ class Worker:
         return await asyncio.shield(self._burial)
 
     async def _bury(self) -> tuple[int | None, str]:
-        status = await self._server.ended(self.pid)
+        status = await self._server.burial(self.pid)
         if status is None:
             self.kill()  # the fork server died: whatever it had not taken along goes now
         self._buried = True
         self._guard.forget(self.watch)
         self._server.forget(self.pid)
         self._writer.close()
-        return status, await self._tail
+        return status, await self._tail.text()
 
     async def ending(self, step: str, *, memory_error: bool, kernel_kills: int) -> Ending:
         """Why it gave no answer, once it has ended."""
@@ -244,11 +195,13 @@ class Worker:
             step,
             Facts(
                 status=status,
-                reserved=self._reserved(),
+                reserved=self.reserved(),
                 peak=watch.peak,
                 killed=watch.killed,
                 overran=watch.overran,
                 memory_error=memory_error,
+                silent=self.silent,
+                time_limit=self._time_limit if self.timed_out else None,
                 kernel_kills=kernel_kills,
                 stderr=stderr,
             ),
@@ -271,21 +224,32 @@ async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
     return frame if isinstance(frame, dict) else None
 
 
-async def _read_tail(descriptor: int) -> str:
-    """Read what a worker prints until it ends, and keep the end of it."""
-    reader = asyncio.StreamReader(limit=_STDERR_TAIL)
-    pipe = os.fdopen(descriptor, "rb", buffering=0)
-    transport, _ = await asyncio.get_running_loop().connect_read_pipe(
-        lambda: asyncio.StreamReaderProtocol(reader), pipe
-    )
-    kept: deque[bytes] = deque()
-    size = 0
-    try:
-        while part := await reader.read(_STDERR_TAIL):
-            kept.append(part)
-            size += len(part)
-            while size - len(kept[0]) >= _STDERR_TAIL:
-                size -= len(kept.popleft())
-    finally:
-        transport.close()
-    return b"".join(kept)[-_STDERR_TAIL:].decode(errors="replace")
+class _Tail:
+    """The end of what a worker prints, read until it ends."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._kept: deque[bytes] = deque()
+        self._reading = asyncio.create_task(self._read(descriptor))
+
+    def clear(self) -> None:
+        """Forget what came so far: it is of another attempt."""
+        self._kept.clear()
+
+    async def text(self) -> str:
+        """The end of it, once the worker has ended."""
+        await self._reading
+        return b"".join(self._kept)[-_STDERR_TAIL:].decode(errors="replace")
+
+    async def _read(self, descriptor: int) -> None:
+        reader = asyncio.StreamReader(limit=_STDERR_TAIL)
+        pipe = os.fdopen(descriptor, "rb", buffering=0)
+        transport, _ = await asyncio.get_running_loop().connect_read_pipe(
+            lambda: asyncio.StreamReaderProtocol(reader), pipe
+        )
+        try:
+            while part := await reader.read(_STDERR_TAIL):
+                self._kept.append(part)
+                while sum(map(len, self._kept)) - len(self._kept[0]) >= _STDERR_TAIL:
+                    self._kept.popleft()
+        finally:
+            transport.close()

@@ -29,3 +29,8 @@ SELECT count(*) FROM attempts
 WHERE step = :step AND job = :job AND NOT forgiven
   AND (outcome = 'fault' OR (outcome = 'interrupted' AND NOT supervisor_died))
   AND first_item = (SELECT items FROM steps WHERE id = :step);
+
+-- name: kills_in_a_row
+SELECT count(*) FROM attempts
+WHERE step = :step AND job = :job AND NOT forgiven AND outcome = 'killed'
+  AND first_item = (SELECT items FROM steps WHERE id = :step);

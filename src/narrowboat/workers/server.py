@@ -1,0 +1,158 @@
+"""The supervisor's side of the fork server.
+
+Covers: starting it, asking it for workers, hearing of their ends, noticing that it hangs or has gone.
+Does not cover: the process itself (``forkserver``), or the workers (``start``).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import itertools
+import json
+import os
+import socket
+import subprocess
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from narrowboat.errors import WorkerDied
+
+#: Seconds in which a fork server that was asked something must answer; a start takes 10 ms.
+_SERVER_SILENT_S = 20.0
+
+
+class ForkServer:
+    """The supervisor's side of the fork server. Started with the first worker, and again if it was killed."""
+
+    def __init__(self, preload: Sequence[str] = ()) -> None:
+        self._preload = list(preload)
+        self._process: subprocess.Popen[bytes] | None = None
+        self._control: socket.socket | None = None
+        self._ids = itertools.count()
+        self._started: dict[int, asyncio.Future[dict[str, Any]]] = {}
+        self._ended: dict[int, asyncio.Future[int | None]] = {}
+        self._burying: set[int] = set()
+        self._silent_s = 0.0
+
+    @property
+    def pid(self) -> int | None:
+        """The pid; None when it does not run."""
+        return self._process.pid if self._process is not None else None
+
+    def start(self) -> None:
+        """Start the process unless it runs."""
+        if self._process is not None:
+            return
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "narrowboat.workers.forkserver", str(theirs.fileno()), *self._preload],
+                pass_fds=[theirs.fileno()],
+                stdin=subprocess.DEVNULL,
+                start_new_session=True,  # Ctrl-C in the terminal is ours to answer
+                env=worker_environment(),
+            )
+        ours.setblocking(False)
+        self._control = ours
+        asyncio.get_running_loop().add_reader(ours, self._hear)
+
+    async def fork(self, channel: socket.socket, output: int) -> tuple[int, int | None]:
+        """Start a worker on the given descriptors; its pid and start time in clock ticks.
+
+        Raises:
+            WorkerDied: the fork server ended before it answered.
+        """
+        self.start()
+        assert self._control is not None
+        number = next(self._ids)
+        answer = asyncio.get_running_loop().create_future()
+        self._started[number] = answer
+        request = json.dumps({"op": "start", "id": number}).encode()
+        try:
+            socket.send_fds(self._control, [request], [channel.fileno(), output])
+            report = await answer
+        except OSError as error:
+            self._lost()
+            raise WorkerDied(f"the fork server could not be reached: {error}") from error
+        finally:
+            self._started.pop(number, None)
+        return report["pid"], report["ticks"]
+
+    def look(self, passed_s: float) -> None:
+        """Kill it when it owes an answer for too long; ``passed_s`` seconds have passed since the last look."""
+        owes = bool(self._started or self._burying)
+        self._silent_s = self._silent_s + passed_s if owes else 0.0
+        if self._silent_s > _SERVER_SILENT_S and self._process is not None:
+            self._process.kill()  # its workers go with it, and their attempts start again
+            self._silent_s = 0.0
+
+    async def burial(self, pid: int) -> int | None:
+        """The wait status of a worker that is known to be ending."""
+        self._burying.add(pid)
+        try:
+            return await self.ended(pid)
+        finally:
+            self._burying.discard(pid)
+
+    def ended(self, pid: int) -> asyncio.Future[int | None]:
+        """Done with the wait status of a worker when it has been buried; None when the fork server is gone."""
+        return self._ended.setdefault(pid, asyncio.get_running_loop().create_future())
+
+    def forget(self, pid: int) -> None:
+        """The worker's end has been taken note of: its pid may come again."""
+        self._ended.pop(pid, None)
+
+    async def close(self) -> None:
+        """End it, and with it every worker; returns when it is gone."""
+        process = self._process
+        self._lost()
+        if process is not None:
+            await asyncio.to_thread(process.wait)
+
+    def _hear(self) -> None:
+        assert self._control is not None
+        try:
+            data = self._control.recv(4096)
+        except BlockingIOError:
+            return
+        except OSError:
+            data = b""
+        if not data:
+            self._lost()
+            return
+        self._silent_s = 0.0
+        report = json.loads(data)
+        if "ended" in report:
+            future = self._ended.get(report["ended"])
+            if future is not None and not future.done():
+                future.set_result(report["status"])
+        elif report["id"] in self._started:
+            self.ended(report["pid"])
+            self._started[report["id"]].set_result(report)
+
+    def _lost(self) -> None:
+        if self._control is not None:
+            asyncio.get_running_loop().remove_reader(self._control)
+            self._control.close()
+        process, self._process, self._control = self._process, None, None
+        for answer in self._started.values():
+            if not answer.done():
+                answer.set_exception(WorkerDied("the fork server ended"))
+        for future in self._ended.values():
+            if not future.done():
+                future.set_result(None)
+        if process is not None:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0)
+
+
+def worker_environment() -> dict[str, str]:
+    """The workers' environment: ours, with one thread for each numeric library and two malloc arenas.
+
+    Threads are what a step asks the budget for; a library that starts one per core would take them unasked.
+    Arenas are memory that one thread freed and another can't use.
+    """
+    fixed = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+    return {**os.environ, **fixed, "PYTHONUNBUFFERED": "1"}
