@@ -232,3 +232,58 @@ def write_letters(given: dict[str, Any]) -> dict[str, Any]:
     for target in given["targets"]:
         Path(target["path"]).write_text(getattr("".join(letters), target["format"])())
     return {"outputs": [{**target, "bytes": Path(target["path"]).stat().st_size} for target in given["targets"]]}
+
+
+_kept: list[bytearray] = []  # what outlives an attempt in a worker that is used again
+
+
+def who(_: Any) -> int:
+    """The process that works on it."""
+    return os.getpid()
+
+
+def who_else(_: Any) -> int:
+    """The same, as another step."""
+    return os.getpid()
+
+
+def keeps(mib: int) -> int:
+    """Keep ``mib`` more in this process for good, as a model or a leak does; the pid."""
+    _kept.append(bytearray(mib * MIB))
+    return os.getpid()
+
+
+def leaves_a_child(_: Any) -> list[int]:
+    """A child that goes on after the attempt; the pids of the worker and the child."""
+    child = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    return [os.getpid(), child.pid]
+
+
+def raises_if(given: dict[str, Any]) -> int:
+    if given["raise"]:
+        raise ValueError("as asked")
+    return os.getpid()
+
+
+def hangs_once(given: dict[str, Any]) -> str:
+    """Stop by a signal (``how`` = stop) or hold Python's lock in native code, unless a file says that it did."""
+    mark = Path(given["mark"])
+    if not mark.exists():
+        mark.touch()
+        if given["how"] == "stop":
+            os.kill(os.getpid(), signal.SIGSTOP)
+        else:
+            ctypes.PyDLL(None).sleep(600)
+    return "done"
+
+
+def killed_once_in(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
+    """Three items; a SIGKILL from outside, so to say, before each of the first ``kills`` attempts has one."""
+    folder = Path(given["folder"])
+    folder.mkdir(exist_ok=True)
+    tries = len(list(folder.iterdir()))
+    if tries < given["kills"]:
+        (folder / str(tries)).touch()
+        os.kill(os.getpid(), signal.SIGKILL)
+    for number in range(cursor or 0, 3):
+        yield Item(number, number + 1)

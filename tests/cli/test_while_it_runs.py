@@ -101,7 +101,7 @@ def test_ctrl_c_twice_stops_at_once(cli: Cli, long_clip: Path) -> None:
 
 
 def test_sigterm_stops_as_ctrl_c_does(cli: Cli, long_clip: Path) -> None:
-    running = cli.start("transcribe", long_clip, *TINY, "--quiet")
+    running = cli.start("transcribe", long_clip, *TINY, "--quiet", "--drain", "0s")
     job_id = recognising(cli, running, long_clip)
     os.kill(running.process.pid, signal.SIGTERM)
     code, _ = running.end()
@@ -113,6 +113,29 @@ def test_sigterm_stops_as_ctrl_c_does(cli: Cli, long_clip: Path) -> None:
     assert (cancelled.code, cancelled.out.strip()) == (0, f"{job_id} is cancelled")
     assert cli.run("cancel", job_id).code == 2
     assert not (cli.home / "scratch").exists()
+
+
+def test_sigterm_lets_what_runs_end(cli: Cli, speech: Path) -> None:
+    running = cli.start("transcribe", speech, *TINY, "--drain", "2m")
+    recognising(cli, running, speech)
+    os.kill(running.process.pid, signal.SIGTERM)
+    code, said = running.end()
+    assert code == 0
+    assert "ending: nothing new starts; what runs has 2 min 0 s, then work is kept" in said
+    assert "✓ two_cities.wav" in said
+    assert "the same command goes on" not in said
+
+
+def test_a_second_sigterm_does_not_wait(cli: Cli, long_clip: Path) -> None:
+    running = cli.start("transcribe", long_clip, *TINY, "--drain", "10m")
+    job_id = recognising(cli, running, long_clip)
+    os.kill(running.process.pid, signal.SIGTERM)
+    running.wait_for("ending: nothing new starts")
+    os.kill(running.process.pid, signal.SIGTERM)
+    code, said = running.end()
+    assert code == 130
+    assert "stopping: work is kept" in said
+    assert cli.jobs()[job_id]["state"] == "queued"
 
 
 def test_cancel_and_retry(cli: Cli, speech: Path) -> None:

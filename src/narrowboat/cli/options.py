@@ -156,6 +156,13 @@ COMMON = (
     Option("--cores", "cores to use (default: all that this process may run on)", count, "N"),
     Option("--home", "folder of the journal and scratch (default: ~/.narrowboat)", folder, "DIR"),
     Option("--report", "write the run report, as JSON, to this file when jobs were run", folder, "FILE"),
+    Option(
+        "--drain",
+        "on SIGTERM, let running jobs end for so long before they are stopped (default: 5s)",
+        seconds,
+        "TIME",
+        5.0,
+    ),
     Option("--json", "print one JSON object on standard output; lines for people go to standard error"),
     Option("--quiet", "print errors only"),
 )

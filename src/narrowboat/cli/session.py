@@ -28,6 +28,9 @@ from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size
 
 _LOOK_EVERY_S = 0.1
+#: Seconds that steps get to reach an item boundary once a SIGTERM's drain is over. With the drain's five, less than
+#: the ten after which Docker kills; Kubernetes waits for thirty, so a longer --drain suits it.
+_TERM_GRACE_S = 4.0
 Submit = Callable[[Runner, Display], Awaitable[None]]
 
 
@@ -40,7 +43,7 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
     """
     check_report(values.report)
     async with Runner(values.memory, cores=values.cores, home=values.home, preload=PIPELINE.preload) as runner:
-        session = Session(runner, make_display(out))
+        session = Session(runner, make_display(out), drain_s=values.drain)
         await session.follow(submit)
         made = await report(runner)
     if values.report is not None:
@@ -51,18 +54,24 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
 
 
 class Session:
-    """Follows the jobs of a runner."""
+    """Follows the jobs of a runner.
 
-    def __init__(self, runner: Runner, display: Display) -> None:
+    Args:
+        drain_s: seconds that running jobs get to end when a SIGTERM comes.
+    """
+
+    def __init__(self, runner: Runner, display: Display, *, drain_s: float) -> None:
         self._runner = runner
         self._display = display
+        self._drain_s = drain_s
+        self._draining = False
         self._told: dict[str, Entry] = {}
         self._stops: list[asyncio.Task[None]] = []
 
     @property
     def interrupted(self) -> bool:
-        """True when the run was stopped by a signal."""
-        return bool(self._stops)
+        """True when a signal has stopped the run before all was done."""
+        return bool(self._stops) and any(entry.state not in ENDED for entry in self._runner.entries)
 
     async def follow(self, submit: Submit) -> None:
         """Submit, and show everything until all jobs have ended or the run was stopped."""
@@ -79,7 +88,7 @@ class Session:
             self._display.close()
             submitting.cancel()
             await asyncio.wait([submitting])
-        if not submitting.cancelled() and not self.interrupted:
+        if not submitting.cancelled() and not self._stops:
             submitting.result()
 
     def _over(self, submitting: asyncio.Future[None]) -> bool:
@@ -113,7 +122,7 @@ class Session:
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:
         loop = asyncio.get_running_loop()
-        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._stop, signal.SIGHUP: self._stop}
+        handlers = {signal.SIGINT: self._interrupt, signal.SIGTERM: self._terminate, signal.SIGHUP: self._stop}
         heard = [number for number in handlers if signal.getsignal(number) != signal.SIG_IGN]  # nohup, background
         for number in heard:
             loop.add_signal_handler(number, handlers[number])
@@ -125,14 +134,30 @@ class Session:
 
     def _interrupt(self) -> None:
         """Ctrl-C: the first time stop, the second time at once."""
-        if not self._stops:
+        if self._draining or not self._stops:
             self._stop()
-        elif len(self._stops) == 1:
+        else:
             self._display.note("stopping at once")
             self._stops.append(asyncio.ensure_future(self._runner.abort()))
 
+    def _terminate(self) -> None:
+        """SIGTERM, as containers send it: let what runs end for a while, then stop. A second one stops now."""
+        if self._stops or self._drain_s <= 0:
+            self._stop()
+            return
+        self._draining = True
+        self._display.note(f"ending: nothing new starts; what runs has {duration(self._drain_s)}, then work is kept")
+        self._stops.append(asyncio.ensure_future(self._drain()))
+
+    async def _drain(self) -> None:
+        await self._runner.drain(self._drain_s)
+        if self._draining:
+            self._draining = False
+            await self._runner.stop(_TERM_GRACE_S)
+
     def _stop(self) -> None:
-        if not self._stops:
+        if self._draining or not self._stops:
+            self._draining = False
             self._display.note("stopping: work is kept; press Ctrl-C again to stop at once")
             self._stops.append(asyncio.ensure_future(self._runner.stop()))
 

@@ -13,7 +13,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
 from narrowboat.config import part_path
-from narrowboat.errors import Cancelled, Interrupted, LeaseLost, NarrowboatError, StepFailed
+from narrowboat.errors import Cancelled, DiskFull, Interrupted, LeaseLost, NarrowboatError, StepFailed
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim
 from narrowboat.runner.attempts import Workshop
@@ -38,10 +38,12 @@ class Scheduler:
         self.entries: dict[str, Entry] = {}
         self.live: dict[str, Live] = {}
         self.stopping = False
+        self.draining = False
         self._queue: deque[str] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._claims: dict[str, Claim] = {}
         self._cancelled: set[str] = set()
+        self._failed: dict[str, NarrowboatError] = {}
         self._once: dict[str, asyncio.Task[Json]] = {}
         self._renewed = time.monotonic()
         self._changed = asyncio.Event()
@@ -58,7 +60,7 @@ class Scheduler:
 
     def pump(self) -> None:
         """Start jobs while those that run do not wait for room themselves."""
-        while self._queue and not self.stopping and self._has_room():
+        while self._queue and not (self.stopping or self.draining) and self._has_room():
             entry = self.entries[self._queue.popleft()]
             entry.state = "running"
             self.live[entry.id] = Live(entry.id, shown(entry.source), waiting=True)
@@ -80,7 +82,7 @@ class Scheduler:
             return
         self._renewed = time.monotonic()
         for claim in list(self._claims.values()):
-            with contextlib.suppress(LeaseLost):  # its own task finds out with its next write
+            with contextlib.suppress(LeaseLost, DiskFull):  # its own task finds out with its next write
                 await self._journal.renew(claim, LEASE_S)
 
     # -- one job ------------------------------------------------------------------------------------------------
@@ -98,7 +100,7 @@ class Scheduler:
         finally:
             entry.peak_used = max(entry.peak_used, live.peak_used)
             entry.seconds += time.monotonic() - began
-            for table in (self.live, self._tasks, self._claims):
+            for table in (self.live, self._tasks, self._claims, self._failed):
                 table.pop(entry.id, None)
             self._cancelled.discard(entry.id)
             self.finished(entry, state, error)
@@ -127,9 +129,22 @@ class Scheduler:
             await self._journal.release(claim)
         else:
             await self._remove_parts(entry.id)
-            await self._journal.end(claim, state, None if error is None else error.to_json())
-            await self._scratch.remove(entry.id)
+            await self._end(claim, state, error)
+            with contextlib.suppress(DiskFull):  # its files are gone; the next start forgets whose they were
+                await self._scratch.remove(entry.id)
         return state, error
+
+    async def _end(self, claim: Claim, state: str, error: NarrowboatError | None) -> None:
+        """End a job in the journal; when even the journal's reserve is gone, with the space that its scratch took."""
+        reason = None if error is None else error.to_json()
+        try:
+            await self._journal.end(claim, state, reason)
+        except DiskFull as full:
+            self._scratch.empty(claim.job_id)
+            try:
+                await self._journal.end(claim, state, reason)
+            except DiskFull:  # there it goes on with the next start; here it is told what went wrong first
+                raise (error or full) from None
 
     async def _remove_parts(self, job_id: str) -> None:
         """A writer that was killed may have left a begun file beside an output."""
@@ -145,12 +160,17 @@ class Scheduler:
         except NarrowboatError as error:
             return "failed", error
         except asyncio.CancelledError:
-            if entry.id in self._cancelled:
-                return "cancelled", Cancelled("it was cancelled")
-            return "queued", Interrupted("the run was stopped; committed work is kept")
+            return self._why_cancelled(entry)
         except Exception as error:  # a mistake in a workflow must not take the run along
             return "failed", StepFailed(f"the workflow {entry.pipeline.name} raised {type(error).__name__}: {error}")
         return "done", None
+
+    def _why_cancelled(self, entry: Entry) -> tuple[str, NarrowboatError]:
+        if entry.id in self._failed:
+            return "failed", self._failed[entry.id]
+        if entry.id in self._cancelled:
+            return "cancelled", Cancelled("it was cancelled")
+        return "queued", Interrupted("the run was stopped; committed work is kept")
 
     async def _flow(self, entry: Entry, job: Job) -> None:
         """Run the workflow, and again for outputs that came to be wanted meanwhile: what is done is not done again."""
@@ -211,6 +231,19 @@ class Scheduler:
             self._queue.remove(job_id)
         if job_id in self.entries:
             self.finished(self.entries[job_id], "cancelled", Cancelled("it was cancelled"))
+
+    async def drain(self, grace_s: float) -> None:
+        """Start no further job; those that run get ``grace_s`` seconds to end."""
+        self.draining = True
+        tasks = list(self._tasks.values())
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
+
+    def fail(self, job_id: str, error: NarrowboatError) -> None:
+        """Stop a job's worker; the job ends as failed with ``error``. Nothing when it does not run."""
+        if job_id in self._tasks and job_id not in self._failed:
+            self._failed[job_id] = error
+            self._tasks[job_id].cancel()
 
     async def stop(self, grace_s: float) -> None:
         """Start nothing more; running steps get ``grace_s`` seconds to reach an item boundary."""
