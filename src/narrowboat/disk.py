@@ -7,6 +7,7 @@ Does not cover: who may have how much of scratch (``runner/space``), the journal
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
 import os
 from pathlib import Path
@@ -20,6 +21,7 @@ FLOOR = 64 * MIB
 FLOOR_SHARE = 1 / 16
 #: Errors of the system that mean a full disk, a quota included.
 FULL = (errno.ENOSPC, errno.EDQUOT)
+_KEEP_SIZE = 1  # FALLOC_FL_KEEP_SIZE of linux/falloc.h
 _IN_MEMORY = ("tmpfs", "ramfs")
 
 
@@ -48,6 +50,27 @@ def allocate(descriptor: int, size: int) -> None:
             raise
         for at in range(0, size, MIB):
             os.pwrite(descriptor, bytes(min(MIB, size - at)), at)
+
+
+def extend(path: Path, size: int) -> None:
+    """Give a file blocks up to ``size`` bytes and leave its length as it is; where that can't be done, nothing.
+
+    Raises:
+        OSError: there is no room; the file is as it was.
+    """
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        libc = ctypes.CDLL(None, use_errno=True)
+        if not hasattr(libc, "fallocate"):
+            return
+        if libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size)) == 0:
+            return
+        number = ctypes.get_errno()
+        if number in FULL:
+            os.ftruncate(descriptor, os.fstat(descriptor).st_size)  # some file systems keep what they got
+            raise OSError(number, os.strerror(number), str(path))
+    finally:
+        os.close(descriptor)
 
 
 def require(path: Path, size: int, what: str, *, floor: int | None = None, hint: str | None = None) -> None:

@@ -18,7 +18,7 @@ from concurrent.futures import Future
 
 from narrowboat.errors import CannotFit
 from narrowboat.memory.admission import AGED_AFTER_S, LEND_AFTER_S, Free, Grant, Waiter, admissible
-from narrowboat.memory.machine import Limit, LinuxMachine, Machine, Room, free_cores
+from narrowboat.memory.machine import LinuxMachine, Machine, Room, free_cores
 from narrowboat.memory.refusal import refusal
 from narrowboat.memory.reservation import Parked, Reservation, Reserving
 from narrowboat.memory.snapshot import Snapshot
@@ -69,6 +69,7 @@ class Budget:
         self._quiet_since = clock()
         self._workers_used: Callable[[], int] = lambda: 0
         self._helpers: Callable[[], int] = lambda: 0
+        self._files: Callable[[], int] = lambda: 0
         self._own_floor = self.machine.supervisor_used()
         self._own = self._own_floor
         self._room = Room(self.limit.bytes, 0, self.limit.source)
@@ -77,19 +78,22 @@ class Budget:
 
     # -- reading ------------------------------------------------------------------------------------------------
 
-    def measure_with(self, *, helpers: Callable[[], int], workers: Callable[[], int]) -> None:
+    def measure_with(
+        self, *, helpers: Callable[[], int], workers: Callable[[], int], files: Callable[[], int] = lambda: 0
+    ) -> None:
         """Tell how to measure the rest of the tree: helpers count as ours, workers against their reservations.
 
         Args:
             helpers: bytes of the processes beside the supervisor that do no job (the fork server).
             workers: bytes of all workers, pages that they still share with the fork server left out.
+            files: bytes of our files that lie in memory (tmpfs): they count as ours.
         """
-        self._helpers, self._workers_used = helpers, workers
+        self._helpers, self._workers_used, self._files = helpers, workers, files
         self.refresh()
 
     def refresh(self) -> None:
         """Read the machine again, give what has become free to who waits, lend idle cores, refuse the hopeless."""
-        helpers, workers = self._helpers(), self._workers_used()
+        helpers, workers = self._helpers() + self._files(), self._workers_used()
         supervisor = self.machine.supervisor_used()
         room = self.machine.room(supervisor + helpers + workers)
         with self._lock:

@@ -21,6 +21,7 @@ from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.estimator import Estimate, Peak, estimate
 from narrowboat.memory.reservation import Reservation, abandon
 from narrowboat.runner.records import Peaks, Record
+from narrowboat.runner.space import Space
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
 from narrowboat.sizes import format_size
@@ -42,15 +43,16 @@ _WHOLE = 0.98
 
 
 class Workshop:
-    """What attempts share: the budget, the guard, the fork server, the learned peaks.
+    """What attempts share: the budget, the guard, the fork server, the room in scratch, the learned peaks.
 
     Attributes:
         stopping: nothing new starts.
         granted: called when a step has got its reservation.
     """
 
-    def __init__(self, budget: Budget, guard: Guard, server: ForkServer, peaks: Peaks) -> None:
+    def __init__(self, budget: Budget, guard: Guard, server: ForkServer, space: Space, peaks: Peaks) -> None:
         self.budget = budget
+        self.space = space
         self.peaks = peaks
         self.stopping = False
         self.granted: Callable[[], None] = lambda: None
@@ -183,6 +185,8 @@ class StepRun:
                         self._progress(frame)
                     elif frame["op"] == "log":
                         self.record.log(frame["message"])
+                    elif frame["op"] == "room":
+                        worker.answer_room(await self._make_room(frame))
             ending = await self._ending(worker, answer, kills_before)
         finally:
             reservation.on_cores = lambda _: None
@@ -223,6 +227,13 @@ class StepRun:
         if reservation.cores > reservation.cores_allowed:
             reservation.give_back_cores()  # what was in flight on the lent core has come
         return item
+
+    async def _make_room(self, frame: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            await self._shop.space.make_room(Path(frame["path"]), frame["size"], frame["what"])
+        except NarrowboatError as error:
+            return error.to_json()
+        return None
 
     def _progress(self, frame: dict[str, Any]) -> None:
         facts = {name: value for name, value in frame.items() if name not in ("op", "fraction", "stage")}

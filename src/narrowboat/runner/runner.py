@@ -16,7 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, S
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import NarrowboatError, UsageError
+from narrowboat.errors import DiskFull, NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
 from narrowboat.memory.budget import Budget
@@ -89,13 +89,15 @@ class Runner:
         self.journal = await Journal.open(self.home, owner=f"process {os.getpid()}")
         self._open.push_async_callback(self.journal.close)
         await kill_leftovers(self.journal)
-        self._scratch = Scratch(self.home, self.journal)
+        self._scratch = Scratch(self.home, self.journal, self._free_memory)
         await self._scratch.tidy()
         server = ForkServer(self._preload)
         self._open.push_async_callback(server.close)
         self.guard = Guard(self.budget, lambda: server.pid)
-        self.budget.measure_with(helpers=self.guard.helpers_used, workers=self.guard.workers_used)
-        self._shop = Workshop(self.budget, self.guard, server, Peaks(self.journal))
+        self.budget.measure_with(
+            helpers=self.guard.helpers_used, workers=self.guard.workers_used, files=self._scratch.in_memory
+        )
+        self._shop = Workshop(self.budget, self.guard, server, self._scratch.space, Peaks(self.journal))
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch)
         server.start()
         self.guard.start()
@@ -106,7 +108,8 @@ class Runner:
     async def __aexit__(self, *_: object) -> None:
         await self.abort()
         await self._shop.pool.close()
-        await self._scratch.tidy()
+        with contextlib.suppress(DiskFull):  # the next start tidies
+            await self._scratch.tidy()
         await self._open.aclose()
 
     async def _tick(self) -> None:
@@ -116,9 +119,16 @@ class Runner:
             now = time.monotonic()
             self._shop.pool.look(min(now - before, 2 * TICK_S))  # a supervisor that was stopped heard nothing
             before = now
+            for folder, error in self._scratch.space.takers().items():
+                self._scheduler.fail(folder.name, error)
             self._scheduler.pump()
             await self._scheduler.renew_leases()
             await asyncio.sleep(TICK_S)
+
+    def _free_memory(self) -> int:
+        self.budget.refresh()
+        figures = self.budget.snapshot()
+        return figures.free + figures.idle
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Stop: running steps get ``grace_s`` seconds to reach an item boundary; what is committed is kept."""

@@ -1,7 +1,7 @@
 """Folders for files of a job that go when it ends.
 
-Covers: where they are, making and removing them, what a dead supervisor left behind, whether they lie in memory.
-Does not cover: who owns which (``journal/`` remembers it).
+Covers: where they are, making and removing them, what a dead supervisor left behind, what they take of the memory.
+Does not cover: who owns which (``journal/`` remembers it), who may have how much (``space``).
 """
 
 from __future__ import annotations
@@ -10,18 +10,33 @@ import contextlib
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
+from narrowboat.disk import in_memory, used_bytes
 from narrowboat.journal.journal import Journal
 from narrowboat.memory.processes import start_ticks
+from narrowboat.runner.space import Space
 
 
 class Scratch:
-    """The scratch folders below a home."""
+    """The scratch folders below a home.
 
-    def __init__(self, home: Path, journal: Journal) -> None:
+    Args:
+        free_memory: tells what is free of the memory budget, in bytes; asked where scratch lies in memory.
+    """
+
+    def __init__(self, home: Path, journal: Journal, free_memory: Callable[[], int] = lambda: 0) -> None:
         self.root = home / "scratch"
         self._journal = journal
+        self._lies_in_memory = in_memory(home)
+        self.space = Space(self.root, free_memory if self._lies_in_memory else None)
+
+    def in_memory(self) -> int:
+        """Bytes of memory that scratch and the journal's files take; 0 where the home is on a disk."""
+        if not self._lies_in_memory:
+            return 0
+        return used_bytes(self.root) + sum(map(used_bytes, self.root.parent.glob("journal.*")))
 
     async def own(self, job_id: str) -> Path:
         """The folder of a job; remembered before it is made."""
@@ -35,9 +50,14 @@ class Scratch:
         for path in await self._journal.scratch_of(job_id):
             await self.drop(path)
 
+    def empty(self, job_id: str) -> None:
+        """Remove a job's files, and leave it to the journal's next chance to forget whose they were."""
+        shutil.rmtree(self.root / job_id, ignore_errors=True)
+
     async def drop(self, path: Path) -> None:
         """Remove a folder and forget who owned it."""
         shutil.rmtree(path, ignore_errors=True)
+        self.space.forget(path)
         await self._journal.disown_scratch(path)
 
     async def tidy(self) -> int:
@@ -67,15 +87,3 @@ async def kill_leftovers(journal: Journal) -> int:
                 killed += 1
         await journal.reaped(attempt.id)
     return killed
-
-
-def file_system(path: Path, mounts: Path = Path("/proc/self/mounts")) -> str:
-    """The type of the file system that ``path`` is or would be on (``ext4``, ``tmpfs``); empty when unknown."""
-    best, kind = "", ""
-    with contextlib.suppress(OSError):
-        for line in mounts.read_text(errors="replace").splitlines():
-            _, point, fs_type, *_ = line.split()
-            point = point.encode().decode("unicode_escape")
-            if path.is_relative_to(point) and len(point) >= len(best):
-                best, kind = point, fs_type
-    return kind

@@ -13,18 +13,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from narrowboat.disk import file_system, in_memory
 from narrowboat.errors import HomeHeld, NarrowboatError
 from narrowboat.journal.lock import HomeLock
 from narrowboat.memory.budget import HEADROOM
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.runner.runner import Runner
-from narrowboat.runner.scratch import file_system
 from narrowboat.runner.steps import Step
 from narrowboat.workers.tiers import tiers
 
 #: A step that does next to nothing: it shows that workers start here, and by then the fork server is up.
 _PROOF = Step("narrowboat.sizes:format_size", memory="16M", name="a first step")
-_IN_MEMORY = ("tmpfs", "ramfs")
 
 
 async def survey(home: Path, memory: int | None, cores: int | None, preload: Sequence[str] = ()) -> dict[str, Any]:
@@ -90,7 +89,7 @@ def _scratch(home: Path) -> dict[str, Any]:
     return {
         "path": str(home / "scratch"),
         "file_system": kind,
-        "in_memory": kind in _IN_MEMORY,
+        "in_memory": in_memory(existing),
         "free_bytes": free,
     }
 

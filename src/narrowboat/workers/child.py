@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import ctypes
-import errno
 import gc
 import importlib
 import inspect
@@ -25,8 +24,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from narrowboat import context
-from narrowboat.errors import DiskFull, NarrowboatError, StepFailed, UsageError
+from narrowboat import context, disk
+from narrowboat.errors import NarrowboatError, StepFailed, UsageError, from_json
 from narrowboat.values import Item
 from narrowboat.workers import protocol
 
@@ -49,6 +48,8 @@ class Worker:
         self._channel = channel
         self._sending = threading.Lock()
         self._calls: queue.SimpleQueue[tuple[dict[str, Any], context.Context] | None] = queue.SimpleQueue()
+        self._rooms: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._asking = threading.Lock()
         self._context = context.Context()
         self._busy = False
         self._beat_s = _BEAT_S
@@ -88,10 +89,13 @@ class Worker:
                 self._context.stopping = True
             elif frame["op"] == "cores":
                 self._context.cores = frame["cores"]
+            elif frame["op"] == "room":
+                self._rooms.put(frame)
             elif frame["op"] == "exit":
                 break
         self._context.stopping = True
         self._calls.put(None)
+        self._rooms.put(None)
 
     def _beat(self) -> None:
         """A sign of life, unless one is on its way anyhow: who sends holds the lock, and may wait for the reader."""
@@ -113,9 +117,19 @@ class Worker:
             Path(call["scratch"]),
             lambda facts: self._send({"op": "progress", **facts}),
             lambda message: self._send({"op": "log", "message": message[:4000]}),
+            self._ask_room,
         )
         made.cores, made.most_cores = call["cores"], call["most_cores"]
         return made
+
+    def _ask_room(self, path: Path, size: int, what: str) -> None:
+        with self._asking:  # one question at a time, so that each gets its own answer
+            self._send({"op": "room", "path": str(path), "size": size, "what": what[:1000]})
+            answer = self._rooms.get()
+        if answer is None:
+            raise BrokenPipeError("the supervisor is gone")
+        if answer["error"] is not None:
+            raise from_json(answer["error"])
 
     def _attempt(self, call: dict[str, Any], entered: context.Context) -> None:
         context.enter(entered)
@@ -215,8 +229,8 @@ def describe(error: BaseException, function: str) -> NarrowboatError:
     if isinstance(error, NarrowboatError):
         return error
     tail = "".join(traceback.format_exception(error))[-_TRACE_TAIL:]
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        where = error.filename or "scratch"
-        return DiskFull(f"no space left on the disk of {where}", hint="free some, or use --home on a larger disk")
+    if isinstance(error, OSError) and error.errno in disk.FULL:
+        path = Path(error.filename) if isinstance(error.filename, str) else context.scratch()
+        return disk.full(path, f"files of {function}")
     text = str(error).strip() or "no message"
     return StepFailed(f"{function} raised {type(error).__name__}: {text}"[:1000], traceback=tail)

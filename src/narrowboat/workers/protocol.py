@@ -4,8 +4,9 @@ Covers: JSON objects behind a four-byte length (big-endian) on a socket of their
 prints on stdout or stderr can't break them.
 Does not cover: what the frames mean to a step (``child``) or to a job (``runner/``).
 
-To a worker: ``run`` (a Call), ``cores``, ``stop``, ``exit``.
-From it: ``ready``, ``beat`` (while an attempt runs), ``item``, ``progress``, ``log``, ``done``, ``stopped``, ``error``.
+To a worker: ``run`` (a Call), ``cores``, ``room`` (the answer: an error or none), ``stop``, ``exit``.
+From it: ``ready``, ``beat`` (while an attempt runs), ``item``, ``progress``, ``log``, ``room`` (asked for),
+``done``, ``stopped``, ``error``.
 """
 
 from __future__ import annotations

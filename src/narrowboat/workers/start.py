@@ -87,7 +87,7 @@ class Worker:
         return cls(pid, ticks, streams, tail, server, guard, reserved)
 
     async def attempt(self, call: protocol.Call) -> AsyncGenerator[dict[str, Any]]:
-        """Run one attempt: its ``item``, ``progress`` and ``log`` frames, and last ``done``, ``stopped`` or ``error``.
+        """Run one attempt: its frames as they come, and last ``done``, ``stopped`` or ``error``.
 
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
@@ -156,6 +156,10 @@ class Worker:
     def set_cores(self, cores: int) -> None:
         """Tell the step how many cores it may use from now on."""
         self._write({"op": "cores", "cores": cores})
+
+    def answer_room(self, error: dict[str, Any] | None) -> None:
+        """Tell the step whether it has the room that it asked for: None, or the JSON of why not."""
+        self._write({"op": "room", "error": error})
 
     def kill(self) -> None:
         """Kill the worker and all that it started; nothing when it has been buried, since its pid may be another's."""

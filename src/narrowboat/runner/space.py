@@ -1,0 +1,167 @@
+"""Scratch as a resource: what is promised to whom, and who took without asking.
+
+Covers: room for files in scratch, given so that no two jobs get the same; scratch that lies in memory, where room comes
+out of the memory budget; the job whose files grow while the disk is as good as full.
+Does not cover: what a step writes elsewhere (outputs, packs), the journal's reserve (``journal/reserve``).
+
+A file that is given room gets real blocks where the file system can do that: then neither another job nor another
+program can take them, and in memory they are charged to us and not to the group of the worker that fills them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from pathlib import Path
+
+from narrowboat import disk
+from narrowboat.errors import DiskFull
+from narrowboat.sizes import MIB, format_size
+
+#: Bytes that the files of a job may grow, unasked, while less than the floor is free: notes and exports.
+SLACK = MIB
+_MEMORY_HINT = "use --home on a disk, or allow more memory"
+
+
+class Disk:
+    """The seam for readings of the disk that scratch is on: the real one, or a test's. All figures in bytes."""
+
+    def free(self, path: Path) -> int:
+        """What may still be written."""
+        return disk.free_bytes(path)
+
+    def floor(self, path: Path) -> int:
+        """What has to stay free."""
+        return disk.floor_bytes(path)
+
+    def used(self, path: Path) -> int:
+        """What a file or folder takes."""
+        return disk.used_bytes(path)
+
+    def extend(self, path: Path, size: int) -> None:
+        """Real blocks for a file; OSError when there are none."""
+        disk.extend(path, size)
+
+
+class Space:
+    """The room in the scratch of one home. Used from the event loop.
+
+    Args:
+        scratch: the folder; it need not exist yet.
+        memory: bytes of the memory budget that are free now; given when scratch lies in memory, else None.
+        readings: of the disk.
+    """
+
+    def __init__(self, scratch: Path, memory: Callable[[], int] | None = None, readings: Disk | None = None) -> None:
+        self._scratch = scratch
+        self._memory = memory
+        self._disk = readings or Disk()
+        self._given: dict[Path, int] = {}
+        self._unasked: dict[Path, int] = {}  # by folder: what it had when the disk became full
+
+    async def make_room(self, path: Path, size: int, what: str) -> None:
+        """Let the file ``path`` grow to ``size`` bytes in all; what was given before is part of it.
+
+        Raises:
+            DiskFull: there is not so much, with the numbers.
+        """
+        used = self._disk.used(path)
+        if not path.is_relative_to(self._scratch):
+            disk.require(path, size - used, what)
+            return
+        more = size - used
+        if more <= 0:
+            return
+        self._check_disk(path, more, what)
+        self._check_memory(path, size - max(used, self._given.get(path, 0)), what)
+        before = self._given.get(path)
+        self._given[path] = size  # from here on nobody else gets it
+        try:
+            await asyncio.to_thread(self._disk.extend, path, size)
+        except OSError as error:
+            self._take_back(path, before)
+            if error.errno in disk.FULL:
+                raise self._refusal(path, more, what) from error
+            raise disk.full(path, what) from error
+
+    def _take_back(self, path: Path, before: int | None) -> None:
+        if before is None:
+            self._given.pop(path, None)
+        else:
+            self._given[path] = before
+
+    def _check_disk(self, path: Path, more: int, what: str) -> None:
+        if more > self._disk.free(self._scratch) - self._disk.floor(self._scratch) - self.promised(but=path):
+            raise self._refusal(path, more, what)
+
+    def _refusal(self, path: Path, more: int, what: str) -> DiskFull:
+        return disk.no_room(
+            path,
+            more,
+            what,
+            free=self._disk.free(self._scratch),
+            floor=self._disk.floor(self._scratch),
+            promised=self.promised(but=path),
+        )
+
+    def _check_memory(self, path: Path, more: int, what: str) -> None:
+        if self._memory is None or more <= 0:
+            return
+        free = self._memory() - self.promised(but=path)
+        if more > free:
+            raise DiskFull(
+                f"{what} needs {format_size(more)} in {path.parent}, which lies in memory:"
+                f" {format_size(max(0, free))} of the budget are free",
+                hint=_MEMORY_HINT,
+                path=str(path),
+                needed_bytes=more,
+                free_bytes=max(0, free),
+            )
+
+    def promised(self, but: Path | None = None) -> int:
+        """What was given and is not used yet, in bytes, ``but`` for one file."""
+        return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if path != but)
+
+    def forget(self, folder: Path) -> None:
+        """A folder of scratch is gone, and what was given in it."""
+        self._unasked.pop(folder, None)
+        for path in [path for path in self._given if path.is_relative_to(folder)]:
+            del self._given[path]
+
+    def takers(self) -> dict[Path, DiskFull]:
+        """Folders whose files grow unasked while less than the floor is free, and what to say to their jobs.
+
+        Looks at files only while the disk is that full; the first look finds nobody. In memory it is full when more is
+        in use than the budget has.
+        """
+        free, floor = self._disk.free(self._scratch), self._disk.floor(self._scratch)
+        if free >= floor and not (self._memory is not None and self._memory() < 0):
+            self._unasked.clear()
+            return {}
+        found = {}
+        for folder in self._folders():
+            taken = self._disk.used(folder) - sum(
+                min(size, self._disk.used(path)) for path, size in self._given.items() if path.is_relative_to(folder)
+            )
+            grown = taken - self._unasked.setdefault(folder, taken)
+            if grown > SLACK:
+                found[folder] = self._too_much(folder, taken, free, floor)
+        return found
+
+    def _folders(self) -> list[Path]:
+        try:
+            return [path for path in self._scratch.iterdir() if path.is_dir()]
+        except OSError:
+            return []
+
+    def _too_much(self, folder: Path, taken: int, free: int, floor: int) -> DiskFull:
+        where = "memory" if self._memory is not None else "the disk"
+        return DiskFull(
+            f"{where} is full: the files in {folder} have grown to {format_size(taken)},"
+            f" with {format_size(free)} free, of which {format_size(floor)} have to stay",
+            hint=_MEMORY_HINT if self._memory is not None else "free some, or use --home on a larger disk",
+            path=str(folder),
+            used_bytes=taken,
+            free_bytes=free,
+            floor_bytes=floor,
+        )
