@@ -38,6 +38,7 @@ class Scheduler:
         self.entries: dict[str, Entry] = {}
         self.live: dict[str, Live] = {}
         self.stopping = False
+        self.draining = False
         self._queue: deque[str] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._claims: dict[str, Claim] = {}
@@ -59,7 +60,7 @@ class Scheduler:
 
     def pump(self) -> None:
         """Start jobs while those that run do not wait for room themselves."""
-        while self._queue and not self.stopping and self._has_room():
+        while self._queue and not (self.stopping or self.draining) and self._has_room():
             entry = self.entries[self._queue.popleft()]
             entry.state = "running"
             self.live[entry.id] = Live(entry.id, shown(entry.source), waiting=True)
@@ -230,6 +231,13 @@ class Scheduler:
             self._queue.remove(job_id)
         if job_id in self.entries:
             self.finished(self.entries[job_id], "cancelled", Cancelled("it was cancelled"))
+
+    async def drain(self, grace_s: float) -> None:
+        """Start no further job; those that run get ``grace_s`` seconds to end."""
+        self.draining = True
+        tasks = list(self._tasks.values())
+        if tasks and grace_s > 0:
+            await asyncio.wait(tasks, timeout=grace_s)
 
     def fail(self, job_id: str, error: NarrowboatError) -> None:
         """Stop a job's worker; the job ends as failed with ``error``. Nothing when it does not run."""
