@@ -34,6 +34,8 @@ class Records(Core):
         reserved_bytes: int,
         peak_bytes: int,
         censored: bool,
+        again: bool = False,
+        seconds: float = 0.0,
     ) -> None:
         """Queue what an attempt used; the newest 1000 of a step, version and engine are kept."""
         values = {
@@ -45,6 +47,8 @@ class Records(Core):
             "reserved_bytes": reserved_bytes,
             "peak_bytes": peak_bytes,
             "censored": int(censored),
+            "again": int(again),
+            "seconds": seconds,
             "now": self._clock(),
             "keep": PEAKS_KEPT,
         }
@@ -54,6 +58,18 @@ class Records(Core):
         """The newest peaks first."""
         values = {"step_key": step_key, "version": version, "engine": engine, "limit": limit}
         return await self._read(lambda db: [peak_row(row) for row in db.execute(_SQL["peaks"], values)])
+
+    async def peaks_of_other_versions(
+        self, step_key: str, version: str, engine: str, limit: int = 200
+    ) -> list[PeakRow]:
+        """The newest peaks first, of the same step and engine in every version but this."""
+        values = {"step_key": step_key, "version": version, "engine": engine, "limit": limit}
+        return await self._read(lambda db: [peak_row(row) for row in db.execute(_SQL["peaks_of_others"], values)])
+
+    async def measured_steps(self) -> list[tuple[str, str, str]]:
+        """Step, version and engine of all peaks; of a step and engine the version measured last comes first."""
+        found = await self._read(lambda db: db.execute(_SQL["measured_steps"]).fetchall())
+        return [(row["step_key"], row["version"], row["engine"]) for row in found]
 
     async def own_scratch(self, job: Claim | str, path: Path) -> None:
         """``path`` is the job's until it is disowned. Say so before it is made."""

@@ -115,7 +115,13 @@ class AttemptRow:
 
 @dataclass(frozen=True, slots=True)
 class PeakRow:
-    """What an attempt used. ``censored``: it was killed there, and would have used at least this much."""
+    """What an attempt used.
+
+    Attributes:
+        censored: it was killed there, and would have used at least this much.
+        again: an attempt of the same input was killed before.
+        seconds: that it took; 0 when not known.
+    """
 
     step_key: str
     version: str
@@ -125,6 +131,8 @@ class PeakRow:
     reserved_bytes: int
     peak_bytes: int
     censored: bool
+    again: bool
+    seconds: float
     at: float
 
 
@@ -210,5 +218,5 @@ def peak_row(row: sqlite3.Row) -> PeakRow:
     """From the table ``peaks``."""
     values = {name: row[name] for name in PeakRow.__slots__}
     values["features"] = load(row["features"])
-    values["censored"] = bool(row["censored"])
+    values["censored"], values["again"] = bool(row["censored"]), bool(row["again"])
     return PeakRow(**values)

@@ -18,7 +18,7 @@ from typing import Any
 
 from narrowboat.errors import Interrupted, NarrowboatError, Overrun, from_json
 from narrowboat.memory.budget import HEADROOM, Budget
-from narrowboat.memory.estimator import Estimate, Peak, estimate
+from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
 from narrowboat.runner.records import Peaks, Record
 from narrowboat.runner.space import Space
@@ -66,7 +66,7 @@ class Workshop:
 
     async def estimate(self, step: Step, facts: Facts) -> Estimate:
         """What to reserve for a step: as it declares, corrected by what was measured."""
-        return estimate(step.demand(facts), await self.peaks.known(step))
+        return (await self.peaks.estimator(step)).estimate(step.demand(facts), facts)
 
 
 class StepRun:
@@ -197,8 +197,9 @@ class StepRun:
                 await worker.bury()
                 shop.pool.left(worker)
                 peak = worker.watch.peak
-            self._note_peak(peak, reservation, ending)
-            await self.record.ended(ending.outcome, ending.error, peak, time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._note_peak(peak, seconds, reservation, ending)
+            await self.record.ended(ending.outcome, ending.error, peak, seconds)
         yield ending
 
     def _keep(self, worker: Worker, reservation: Reservation) -> bool:
@@ -255,7 +256,7 @@ class StepRun:
         kernel_kills = self._shop.budget.machine.kernel_kills() - kills_before
         return await worker.ending(self._label, memory_error=memory_error, kernel_kills=kernel_kills)
 
-    def _note_peak(self, peak: int, reservation: Reservation, ending: Ending) -> None:
+    def _note_peak(self, peak: int, seconds: float, reservation: Reservation, ending: Ending) -> None:
         self._live.peak_used = max(self._live.peak_used, peak)
         if ending.outcome not in ("done", "overrun"):
             return
@@ -265,9 +266,15 @@ class StepRun:
         one_core = max(0, peak - lent)
         self._shop.peaks.learn(
             self._step,
-            self._facts,
-            Peak(one_core, self._declared.bytes, censored=ending.outcome == "overrun"),
+            Peak(
+                one_core,
+                self._declared.bytes,
+                censored=ending.outcome == "overrun",
+                again=self._at_least > 0,
+                features=features(self._facts),
+            ),
             reserved=reservation.bytes,
+            seconds=seconds,
         )
 
     # -- what follows -------------------------------------------------------------------------------------------

@@ -11,12 +11,11 @@ from typing import Any, Protocol
 
 from narrowboat.errors import NarrowboatError
 from narrowboat.journal.journal import Journal
-from narrowboat.journal.rows import Claim, StepRow
-from narrowboat.memory.estimator import Peak
+from narrowboat.journal.rows import Claim, PeakRow, StepRow
+from narrowboat.memory.estimator import FEW, WINDOW, Estimator, Peak, features
 from narrowboat.runner.steps import Step, digest
-from narrowboat.values import Facts, Json
+from narrowboat.values import Json
 
-_PEAKS_LOOKED_AT = 100
 _BACKLOG = 1000  # writes that may wait to be committed
 
 
@@ -160,25 +159,44 @@ class JournalRecord:
 
 
 class Peaks:
-    """Measured peaks by step, version and engine, for the estimator."""
+    """Measured peaks by step, version and engine: kept in the journal, and an estimator made of them once."""
 
     def __init__(self, journal: Journal) -> None:
         self._journal = journal
+        self._estimators: dict[tuple[str, str, str], Estimator] = {}
 
-    async def known(self, step: Step) -> list[Peak]:
-        """The latest peaks of a step."""
-        rows = await self._journal.peaks(step.name, step.version, step.engine, limit=_PEAKS_LOOKED_AT)
-        return [Peak(row.peak_bytes, row.declared_bytes, row.censored) for row in rows]
+    async def estimator(self, step: Step) -> Estimator:
+        """What is known of a step with its engine, from this run and those before."""
+        key = (step.name, step.version, step.engine)
+        if key not in self._estimators:
+            made = await read_estimator(self._journal, *key)
+            self._estimators.setdefault(key, made)
+        return self._estimators[key]
 
-    def learn(self, step: Step, facts: Facts, peak: Peak, *, reserved: int) -> None:
+    def learn(self, step: Step, peak: Peak, *, reserved: int, seconds: float) -> None:
         """Keep the peak of an attempt that has ended, reduced to one core."""
+        key = (step.name, step.version, step.engine)
+        if key in self._estimators:
+            self._estimators[key].learn(peak)
         self._journal.add_peak(
-            step.name,
-            step.version,
-            step.engine,
-            features={name: value for name, value in facts.items() if isinstance(value, int | float)},
+            *key,
+            features=dict(peak.features),
             declared_bytes=peak.declared,
             reserved_bytes=reserved,
             peak_bytes=peak.bytes,
             censored=peak.censored,
+            again=peak.again,
+            seconds=seconds,
         )
+
+
+async def read_estimator(journal: Journal, step_key: str, version: str, engine: str) -> Estimator:
+    """What the journal knows of a step, version and engine."""
+    known = await journal.peaks(step_key, version, engine, limit=WINDOW)
+    others = await journal.peaks_of_other_versions(step_key, version, engine, limit=FEW)
+    return Estimator(map(as_peak, reversed(known)), map(as_peak, others))
+
+
+def as_peak(row: PeakRow) -> Peak:
+    """A row of the journal as the estimator takes it."""
+    return Peak(row.peak_bytes, row.declared_bytes, row.censored, row.again, features(row.features))

@@ -1,6 +1,9 @@
 -- name: add_peak
-INSERT INTO peaks (step_key, version, engine, features, declared_bytes, reserved_bytes, peak_bytes, censored, at)
-VALUES (:step_key, :version, :engine, :features, :declared_bytes, :reserved_bytes, :peak_bytes, :censored, :now);
+INSERT INTO peaks
+    (step_key, version, engine, features, declared_bytes, reserved_bytes, peak_bytes, censored, again, seconds, at)
+VALUES
+    (:step_key, :version, :engine, :features, :declared_bytes, :reserved_bytes, :peak_bytes, :censored, :again, :seconds,
+     :now);
 
 -- name: trim_peaks
 DELETE FROM peaks
@@ -9,9 +12,18 @@ WHERE step_key = :step_key AND version = :version AND engine = :engine
              ORDER BY id DESC LIMIT 1 OFFSET :keep);
 
 -- name: peaks
-SELECT step_key, version, engine, features, declared_bytes, reserved_bytes, peak_bytes, censored, at FROM peaks
+SELECT * FROM peaks
 WHERE step_key = :step_key AND version = :version AND engine = :engine
 ORDER BY id DESC LIMIT :limit;
+
+-- name: peaks_of_others
+SELECT * FROM peaks
+WHERE step_key = :step_key AND version <> :version AND engine = :engine
+ORDER BY id DESC LIMIT :limit;
+
+-- name: measured_steps
+SELECT step_key, version, engine FROM peaks
+GROUP BY step_key, version, engine ORDER BY step_key, engine, max(id) DESC;
 
 -- name: own_scratch
 INSERT INTO scratch (path, job) VALUES (CAST(:path AS TEXT), :job)
