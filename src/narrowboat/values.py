@@ -1,6 +1,6 @@
 """Frozen values that cross the borders between packages.
 
-Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), and the JSON types.
+Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), what the guard can use, and the JSON types.
 """
 
 from __future__ import annotations
@@ -11,6 +11,9 @@ from typing import Any, TypeAlias
 
 Json: TypeAlias = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]
 Facts: TypeAlias = Mapping[str, Json]  # what the probe found out about a source
+
+#: What the guard can use, strongest first; ``--guard`` names them.
+GUARD_MEANS = ("cgroup", "polling", "oom-score", "rlimit")
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,7 +4,7 @@ import os
 
 from narrowboat.memory.budget import GRACE
 from narrowboat.sizes import MIB
-from narrowboat.workers.guard import LAST_STAND, Watch, decide
+from narrowboat.workers.watch import LAST_STAND, Watch, decide
 
 
 def watch(used: int, reserved: int) -> Watch:

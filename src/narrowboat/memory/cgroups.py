@@ -49,10 +49,30 @@ class Group:
         """``memory.stat`` as numbers; empty when it can't be read."""
         return _table(self.folder / "memory.stat")
 
+    def charged(self) -> int:
+        """Everything charged to the group in bytes, page cache and kernel memory included; exact, and cheap to read."""
+        name = "memory.usage_in_bytes" if self.version == 1 else "memory.current"
+        return _number(self.folder / name) or 0
+
     def kernel_kills(self) -> int:
         """How often the kernel has killed a process here for memory; v1 leaves out inner cgroups."""
         name = "memory.oom_control" if self.version == 1 else "memory.events"
         return _table(self.folder / name).get("oom_kill", 0)
+
+    def ran_out(self) -> int:
+        """How often the kernel found nothing to reclaim at the group's own limit; 0 on v1, which does not count it.
+
+        A victim counts in its own group whichever group's limit it died for: v2 tells the two apart by this.
+        """
+        return _table(self.folder / "memory.events").get("oom", 0) if self.version == 2 else 0
+
+    def most_charged(self) -> int:
+        """The high-water mark of :meth:`charged` on v1; 0 on v2, where :meth:`ran_out` says more."""
+        return (_number(self.folder / "memory.max_usage_in_bytes") or 0) if self.version == 1 else 0
+
+    def pids(self) -> list[int]:
+        """The processes in the group itself; 0 stands for one that this pid namespace does not see."""
+        return [int(line) for line in _lines(self.folder / "cgroup.procs") if line.isdigit()]
 
     def kills_all(self) -> bool:
         """True when one kill takes the whole group (v2, ``memory.oom.group``)."""

@@ -7,6 +7,7 @@ Does not cover: sharing the room out (``budget``), or the files behind the figur
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -65,12 +66,17 @@ class LinuxMachine:
         override: ``--memory`` in bytes. It is the limit even where a container's limit is larger; a
             container's smaller one bounds the room all the same, since the kernel keeps to it.
         root: where ``proc`` and ``sys`` are found; tests bring a tree of their own.
+
+    Attributes:
+        limit_kills: tells the kernel kills at the workers' own limits so far; set by who made their groups.
     """
 
     def __init__(self, override: int | None = None, root: Path = Path("/")) -> None:
         self._override = override
         self._meminfo = root / "proc/meminfo"
         self.groups = own_groups(root)
+        self.limit_kills: Callable[[], int] = lambda: 0
+        self._kills_seen = self._kills_inside = 0
 
     def limit(self) -> Limit:
         """``--memory``, else the tightest container limit, else physical memory."""
@@ -103,8 +109,15 @@ class LinuxMachine:
         return min(rooms, key=lambda room: room.bytes)
 
     def kernel_kills(self) -> int:
-        """Summed over the groups; a v2 kill shows in every ancestor, so only a change means anything."""
-        return sum(group.kernel_kills() for group in self.groups)
+        """Summed over the groups; a v2 kill shows in every ancestor, so only a change means anything.
+
+        v1 does not count what happens in groups inside ours. v2 does: kills at the workers' own limits are taken out.
+        """
+        total = sum(group.kernel_kills() for group in self.groups)
+        if self.groups and self.groups[0].version == 2 and total != self._kills_seen:
+            self._kills_seen = total
+            self._kills_inside = len(self.groups) * self.limit_kills()
+        return total - self._kills_inside
 
 
 def _source(group: Group) -> str:

@@ -249,9 +249,10 @@ class StepRun:
         if op == "stopped":
             return Ending("stopped")
         memory_error = answer is not None and op == "error" and answer["memory"]
-        if answer is not None and op == "error" and not memory_error:
+        met_limit = op == "error" and worker.met_limit()  # what it raised is what came of that
+        if answer is not None and op == "error" and not (memory_error or met_limit):
             return Ending("failed", error=from_json(answer["error"]))
-        if memory_error:
+        if op == "error":
             worker.kill()
         kernel_kills = self._shop.budget.machine.kernel_kills() - kills_before
         return await worker.ending(self._label, memory_error=memory_error, kernel_kills=kernel_kills)

@@ -32,7 +32,7 @@ async def report(runner: Runner) -> dict[str, Any]:
         "limit_bytes": runner.budget.limit.bytes,
         "limit_source": runner.budget.limit.source,
         "budget_bytes": runner.budget.bytes,
-        "enforcement": [tier.name for tier in tiers(own_groups()) if tier.in_force],
+        "enforcement": [tier.name for tier in tiers(runner.guard.means, own_groups()) if tier.in_force],
         "wall_s": round(time.monotonic() - runner.started, 3),
         "supervisor_peak_bytes": runner.guard.supervisor_peak_resident,
         "peak_used_bytes": runner.guard.peak_used,

@@ -20,6 +20,8 @@ from narrowboat.errors import DiskFull, NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
 from narrowboat.memory.budget import Budget
+from narrowboat.memory.cgroups import own_groups
+from narrowboat.memory.machine import LinuxMachine
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry, identify
@@ -35,6 +37,7 @@ from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, locate
 from narrowboat.values import Json
 from narrowboat.workers.guard import Guard
+from narrowboat.workers.means import choose
 from narrowboat.workers.server import ForkServer
 
 TICK_S = 0.2
@@ -51,10 +54,13 @@ class Runner:
         home: where the journal and scratch are. None makes a temporary one that goes with the runner; with a folder,
             what was done or begun there before is not done again.
         preload: modules that the fork server imports, so that workers start with them.
+        guard: what is to keep workers to their reservations: ``auto`` for all that can be had, or some of ``cgroup``,
+            ``polling``, ``oom-score``, ``rlimit``, with commas or in a list.
         budget: in the place of ``memory`` and ``cores``; for tests.
 
     Raises:
         HomeHeld: on entering, when another supervisor holds the home.
+        UsageError: on entering, when ``guard`` names what can't be had here.
     """
 
     def __init__(
@@ -64,9 +70,11 @@ class Runner:
         cores: int | None = None,
         home: str | Path | None = None,
         preload: Sequence[str] = (),
+        guard: str | Sequence[str] = "auto",
         budget: Budget | None = None,
     ) -> None:
         self.budget = budget or Budget(memory, cores=cores)
+        self._guard_wanted = guard
         self._home = None if home is None else Path(home).expanduser().absolute()
         self._preload = preload
         self._open = contextlib.AsyncExitStack()
@@ -91,9 +99,13 @@ class Runner:
         await kill_leftovers(self.journal)
         self._scratch = Scratch(self.home, self.journal, self._free_memory)
         await self._scratch.tidy()
+        means = choose(self._guard_wanted, own_groups())
+        self._open.push_async_callback(asyncio.to_thread, means.close)
+        if isinstance(self.budget.machine, LinuxMachine) and means.groups is not None:
+            self.budget.machine.limit_kills = means.groups.own_kills
         server = ForkServer(self._preload)
         self._open.push_async_callback(server.close)
-        self.guard = Guard(self.budget, lambda: server.pid)
+        self.guard = Guard(self.budget, lambda: server.pid, means)
         self.budget.measure_with(
             helpers=self.guard.helpers_used, workers=self.guard.workers_used, files=self._scratch.in_memory
         )
@@ -124,6 +136,10 @@ class Runner:
             self._scheduler.pump()
             await self._scheduler.renew_leases()
             await asyncio.sleep(TICK_S)
+
+    async def drain(self, grace_s: float) -> None:
+        """Start no further job; those that run get ``grace_s`` seconds to end. :meth:`stop` comes next."""
+        await self._scheduler.drain(grace_s)
 
     def _free_memory(self) -> int:
         self.budget.refresh()

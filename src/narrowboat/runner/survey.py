@@ -62,7 +62,8 @@ async def survey(home: Path, memory: int | None, cores: int | None, preload: Seq
             "cores": figures.cores,
             "worker_error": worker,
         }
-    found["guard"] = [{"name": tier.name, "in_force": tier.in_force, "detail": tier.detail} for tier in tiers(groups)]
+        told = tiers(runner.guard.means, groups)
+    found["guard"] = [{"name": tier.name, "in_force": tier.in_force, "detail": tier.detail} for tier in told]
     return {**found, "home": _home(home), "scratch": _scratch(home), **_system()}
 
 

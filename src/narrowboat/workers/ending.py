@@ -51,10 +51,15 @@ class Facts:
     stderr: str
     silent: str | None = None
     time_limit: float | None = None
+    limit_kills: int = 0  # the kernel's, at the limit of the worker's own cgroup
+    limit: int = 0
 
 
 def classify(step: str, facts: Facts) -> Ending:
-    """The ending of a worker that gave no answer, or answered with MemoryError."""
+    """The ending of a worker that gave no answer, answered with MemoryError, or met the limit of its own cgroup.
+
+    The last holds as well when the kernel killed only a process that the worker had started, and the step then raised.
+    """
     used = f"{format_size(facts.peak)} of {format_size(facts.reserved)} reserved"
     ours = _stopped_by_us(step, facts, used) or _out_of_memory(step, facts, used)
     if ours is not None:
@@ -79,6 +84,9 @@ def _stopped_by_us(step: str, facts: Facts, used: str) -> Ending | None:
 
 def _out_of_memory(step: str, facts: Facts, used: str) -> Ending | None:
     sizes: dict[str, Any] = {"reserved_bytes": facts.reserved, "peak_bytes": facts.peak}
+    if facts.limit_kills:
+        text = f"{step} used {used}: its own memory limit of {format_size(facts.limit)} stopped it"
+        return Ending("overrun", error=Overrun(text, limit_bytes=facts.limit, **sizes))
     if facts.memory_error:
         return Ending("overrun", error=Overrun(f"{step} was refused memory (MemoryError) at {used}", **sizes))
     if _signal(facts.status) == signal.SIGKILL and facts.kernel_kills > 0:

@@ -6,8 +6,9 @@ Does not cover: the supervisor's side of it (``start``) or what a worker does (`
 It imports what workers need and runs none of it: forking a process that is busy inside a native library can
 hang the child. Requests and reports are single datagrams of JSON on a SOCK_SEQPACKET socket:
 
-- request ``{"op": "start", "id": n}`` with two descriptors (the worker's channel, its output);
-  answer ``{"id": n, "pid": …, "ticks": …}``
+- request ``{"op": "start", "id": n, "group": …, "oom_first": …, "limit_data": …}`` with two descriptors (the worker's
+  channel, its output): the ``cgroup.procs`` of the worker's own cgroup or null, and which limits it gives itself;
+  answer ``{"id": n, "pid": …, "ticks": …, "outside": …}``: why it is not in that cgroup, or null
 - report ``{"ended": pid, "status": wait status}``
 
 It is the subreaper, so orphans of a worker come to it: it kills what remains of a worker's session when the worker
@@ -26,6 +27,7 @@ import signal
 import socket
 import sys
 import time
+from pathlib import Path
 
 from narrowboat.memory.processes import children, start_ticks, tree
 from narrowboat.workers import child, sandbox
@@ -64,13 +66,15 @@ class ForkServer:
         if not data:
             return False
         request = json.loads(data)
-        pid = self._fork(fds)
+        pid = self._fork(fds, oom_first=request["oom_first"], limit_data=request["limit_data"])
         for fd in fds:
             os.close(fd)
-        self._send({"id": request["id"], "pid": pid, "ticks": start_ticks(pid)})
+        # Moved from here and before the answer: nobody has called it yet, and who asked for it hears of a failure.
+        outside = _move(pid, request["group"]) if request["group"] is not None else None
+        self._send({"id": request["id"], "pid": pid, "ticks": start_ticks(pid), "outside": outside})
         return True
 
-    def _fork(self, fds: list[int]) -> int:
+    def _fork(self, fds: list[int], *, oom_first: bool, limit_data: bool) -> int:
         channel, output = fds
         parent = os.getpid()
         pid = os.fork()
@@ -83,7 +87,7 @@ class ForkServer:
             self._control.close()
             os.close(self._wake_read)
             os.close(self._wake_write)
-            sandbox.enter(parent, output)
+            sandbox.enter(parent, output, oom_first=oom_first, limit_data=limit_data)
             code = child.serve(socket.socket(fileno=channel))
         finally:
             with contextlib.suppress(Exception):
@@ -138,6 +142,15 @@ class ForkServer:
     def _send(self, report: dict[str, object]) -> None:
         with contextlib.suppress(OSError):  # the supervisor is gone: the loop sees it next
             self._control.send(json.dumps(report).encode())
+
+
+def _move(pid: int, door: str) -> str | None:
+    """Put a process into a cgroup; why it can't be done, or None."""
+    try:
+        Path(door).write_text(str(pid))
+    except OSError as error:
+        return error.strerror or str(error)
+    return None
 
 
 def _kill_group(pgid: int) -> None:

@@ -1,87 +1,44 @@
-"""The guard: a thread that reads what every worker uses and kills the one that takes more than it reserved.
+"""The guard: a thread that reads what every worker uses and stops the one that takes more than it reserved.
 
-Covers: the polling tier. Each worker's tree is read 50 times a second (100 when little of the limit is free); above
-reservation + grace its process group is killed. When all together come near what
-they may use, the youngest worker is killed before the kernel would act.
-Does not cover: hard limits in cgroups, or what becomes of the attempt (``ending``, ``runner/``).
-
-The reading and the deciding are apart: :func:`decide` is a function of one reading.
+Covers: the polling means, the limits of the workers' own groups while they work, pressure. Each worker's tree is read
+every 2 to 20 ms, the sooner the less is free; above reservation + grace it is killed. When all together come near what
+they may use, admission pauses, idle workers go, and then the youngest worker is killed before the kernel would act.
+Does not cover: whom to kill (``watch``), when there is pressure (``memory/pressure``), making groups (``groups``), or
+what becomes of the attempt (``ending``, ``runner/``).
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable
+from typing import Any
 
-from narrowboat.memory.budget import GRACE, HEADROOM, Budget
-from narrowboat.memory.processes import peak_resident, process_used, tree
+from narrowboat.memory.budget import GRACE, Budget
+from narrowboat.memory.pressure import PAUSE_BELOW, Pressure, Stage, full_stall_us
+from narrowboat.memory.processes import peak_resident, process_used
+from narrowboat.sizes import format_size
+from narrowboat.workers.groups import Slot
+from narrowboat.workers.means import Means
+from narrowboat.workers.watch import LAST_STAND, Verdict, Watch, decide, look_again_s
 
-POLL_S = 0.02
-POLL_CLOSE_S = 0.01
 #: Without workers there is nobody to catch; the first one to come ends the wait.
 POLL_IDLE_S = 0.5
-#: Free bytes below which polling is twice as fast.
-CLOSE = 2 * HEADROOM
-#: How far below the limit the sum of all is kept, in bytes: what the kernel needs to account in batches.
-LAST_STAND = GRACE // 4
-REFRESH_EVERY_S = 0.2
+#: Seconds between two looks at what changes slowly or costs much.
+SELDOM_S = 0.2
+#: The share of a core that polling takes at most: with a thousand processes to read it looks less often.
+MOST_SHARE = 0.25
+#: Seconds that the memory of processes which were killed takes at most to come back: the kernel frees about 5 GB a
+#: second, and shows a process as empty before it has.
+SETTLE_S = 0.25
+#: Seconds between two fresh readings of the room while little is free; a reading of a v1 group costs 0.7 ms.
+FRESH_S = 0.05
 
-
-@dataclass(eq=False, slots=True)
-class Watch:
-    """One worker under guard; figures in bytes. ``peak`` starts anew with each attempt.
-
-    Attributes:
-        baseline: what the worker used when it had just been forked: pages shared with the fork server.
-        killed: why the guard killed it, with the numbers; None while it has not.
-        overran: it was killed for passing its own reservation, not for the sum of all.
-    """
-
-    pid: int
-    reserved: Callable[[], int]
-    baseline: int = 0
-    used: int = 0
-    peak: int = 0
-    killed: str | None = None
-    overran: bool = False
-    members: list[int] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Verdict:
-    """Whom to kill and why."""
-
-    watch: Watch
-    reason: str
-    overran: bool
-
-
-def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
-    """Who must go, if anybody: first who is over the own reservation, then the youngest when all are too many.
-
-    Args:
-        watches: the living workers, oldest first, with ``used`` as just read.
-        total: bytes of the whole tree, supervisor and fork server included.
-        room: bytes that the whole tree may use.
-    """
-    for watch in watches:
-        reserved = watch.reserved()
-        if watch.used > reserved + GRACE:
-            return Verdict(watch, f"used {watch.used} bytes of {reserved} reserved", overran=True)
-    if watches and total > room - LAST_STAND:
-        return Verdict(watches[-1], f"all used {total} of {room} bytes; it was the youngest", overran=False)
-    return None
-
-
-def _measure(watch: Watch) -> None:
-    watch.members = tree(watch.pid)
-    watch.used = sum(process_used(pid) for pid in watch.members)
-    watch.peak = max(watch.peak, watch.used)
+logger = logging.getLogger("narrowboat.guard")
 
 
 class Guard:
@@ -90,16 +47,25 @@ class Guard:
     Args:
         budget: whose room all workers share; told to read the machine again a few times a second by the runner.
         fork_server: its pid, once started.
+        means: what is in force; by default all but worker groups.
     """
 
-    def __init__(self, budget: Budget, fork_server: Callable[[], int | None]) -> None:
+    def __init__(self, budget: Budget, fork_server: Callable[[], int | None], means: Means | None = None) -> None:
         self._budget = budget
         self._fork_server = fork_server
+        self.means = means or Means()
         self._lock = threading.Lock()
         self._watches: list[Watch] = []
+        self._leaving: list[tuple[float, int]] = []  # until when, bytes of those that have ended
+        self._room: int | None = None  # bytes, read afresh while little is free
+        self._room_at = 0.0
+        self._slow_at = 0.0
+        self._took_s = 0.0
         self._stopped = False
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrowboat-guard", daemon=True)
+        stalls = self.means.stall_file
+        self.pressure = Pressure(time.monotonic, lambda: None if stalls is None else full_stall_us(stalls))
         self.used = 0
         self.peak_used = 0
         self.supervisor_peak_resident = 0
@@ -114,10 +80,45 @@ class Guard:
         self._woken.set()
         if self._thread.is_alive():
             self._thread.join()
+        for watch in self._watches:
+            watch.close()
 
-    def watch(self, pid: int, reserved: Callable[[], int]) -> Watch:
+    # -- one worker ---------------------------------------------------------------------------------------------
+
+    def place(self, reserved: int) -> Slot | None:
+        """A group for a worker that is about to start, with a limit for so many bytes; None where it gets none."""
+        if self.means.groups is None:
+            return None
+        try:
+            return self.means.groups.take(reserved + GRACE)
+        except OSError as error:
+            self.no_place(error.strerror or str(error))
+            return None
+
+    def begins_with(self, slot: Slot | None) -> dict[str, Any]:
+        """What the fork server is to give a worker before it runs anything."""
+        return {
+            "group": None if slot is None else str(slot.door),
+            "oom_first": self.means.oom_score,
+            "limit_data": self.means.rlimit,
+        }
+
+    def no_place(self, reason: str, slot: Slot | None = None) -> None:
+        """A worker could not be put into its group: polling guards it, whatever was chosen."""
+        logger.warning("a worker could not be put into a cgroup of its own (%s): polling guards it", reason)
+        self.means.polling = True
+        self.leave(slot)
+
+    def leave(self, slot: Slot | None) -> None:
+        """Nobody is in the group any more."""
+        if slot is not None and self.means.groups is not None:
+            self.means.groups.give_back(slot)
+
+    def watch(self, pid: int, reserved: Callable[[], int], slot: Slot | None = None) -> Watch:
         """Watch a worker that was just started; ``reserved`` tells its reservation in bytes at any time."""
-        watch = Watch(pid, reserved, baseline=process_used(pid))
+        watch = Watch(pid, reserved, baseline=process_used(pid), slot=slot)
+        if slot is not None:
+            watch.kills_before = (slot.own_kills, slot.outer_kills)
         with self._lock:
             self._watches.append(watch)
         self._woken.set()
@@ -127,56 +128,173 @@ class Guard:
         """A new attempt begins in the worker: its peak starts from what is used now."""
         with self._lock:
             watch.peak = 0
-            _measure(watch)
+            watch.measure()
+        if watch.slot is not None:
+            watch.slot.renew()
+            watch.kills_before = (watch.slot.own_kills, watch.slot.outer_kills)
+            watch.kills = (0, 0)
+
+    def measure(self, watch: Watch) -> int:
+        """Bytes that the worker uses at this moment, read anew."""
+        with self._lock:
+            watch.measure()
+            return watch.used
+
+    def fit(self, watch: Watch, *, shrink: bool) -> None:
+        """Set the limit of the worker's group to what is reserved now. A smaller one may take as long as reclaiming."""
+        slot = watch.slot
+        if slot is None or (slot.limit >= watch.limit and not shrink):
+            return
+        try:
+            slot.fit(watch.limit)
+        except OSError as error:
+            self.no_place(error.strerror or str(error))
+
+    def limit_kills(self, watch: Watch) -> tuple[int, int]:
+        """Kernel kills in the worker's group in this attempt: at its own limit, and at one around it.
+
+        One at its own limit shows that it had come to it: its peak is at least that.
+        """
+        slot = watch.slot
+        if slot is None:
+            return watch.kills
+        slot.count()
+        own, outer = slot.own_kills - watch.kills_before[0], slot.outer_kills - watch.kills_before[1]
+        if own:
+            watch.peak = max(watch.peak, slot.limit)
+        watch.kills = (own, outer)
+        return watch.kills
 
     def forget(self, watch: Watch) -> None:
         """The worker has ended."""
-        with self._lock, contextlib.suppress(ValueError):
+        with self._lock:
+            if watch not in self._watches:
+                return
             self._watches.remove(watch)
+            if len(watch.members) > 1:  # its own memory is free by now, that of what it had started may not be
+                self._leaving.append((time.monotonic() + SETTLE_S, watch.held))
+            watch.close()
+        self.limit_kills(watch)
+        self.leave(watch.slot)
+        watch.slot = None
+
+    def kill(self, watch: Watch) -> None:
+        """Kill a worker's process group, whatever else was seen below it, and whoever is in its cgroup."""
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(watch.pid, signal.SIGKILL)
+        members = watch.members[1:]
+        slot = watch.slot
+        if slot is not None:
+            members += [pid for pid in slot.group.pids() if pid]
+        for pid in members:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
+
+    # -- all together -------------------------------------------------------------------------------------------
 
     def workers_used(self) -> int:
-        """Bytes of all workers, without the pages that they were forked with: those count for the fork server."""
+        """Bytes of all workers, without the pages that they were forked with: those count for the fork server.
+
+        What is on its way back from workers that end is still theirs: it must not pass for somebody else's.
+        """
         with self._lock:
-            return sum(max(0, watch.used - watch.baseline) for watch in self._watches)
+            living = sum(max(0, watch.used - watch.baseline) for watch in self._watches)
+            return living + self._on_its_way_back()
+
+    def _on_its_way_back(self) -> int:
+        now = time.monotonic()
+        self._leaving = [(until, size) for until, size in self._leaving if until > now]
+        return sum(size for _, size in self._leaving) + sum(watch.leaving for watch in self._watches)
 
     def helpers_used(self) -> int:
         """Bytes of the fork server."""
         pid = self._fork_server()
         return process_used(pid) if pid is not None else 0
 
-    def kill(self, watch: Watch) -> None:
-        """Kill a worker's process group and whatever else was seen below it."""
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            os.killpg(watch.pid, signal.SIGKILL)
-        for pid in watch.members:
-            with contextlib.suppress(ProcessLookupError, PermissionError):
-                os.kill(pid, signal.SIGKILL)
+    @property
+    def short(self) -> str | None:
+        """What is done against pressure now, with the numbers; None while there is none."""
+        if self.pressure.stage is Stage.CALM:
+            return None
+        return f"{_DONE[self.pressure.stage]}: {self.pressure.reading}"
 
     def _run(self) -> None:
         while not self._stopped:
             self._woken.clear()  # before the look at who is there: one who comes after it ends the wait
             if self._watches:
-                time.sleep(POLL_CLOSE_S if self._is_close() else POLL_S)
+                time.sleep(max(look_again_s(self._budget.room.bytes - self.used), self._took_s / MOST_SHARE))
             elif not self._stopped:
                 self._woken.wait(POLL_IDLE_S)
+            began = time.monotonic()
             self.poll()
-
-    def _is_close(self) -> bool:
-        return self._budget.room.bytes - self.used < CLOSE
+            self._took_s = time.monotonic() - began
 
     def poll(self) -> None:
         """Read everything once and act on it."""
         with self._lock:
             watches = list(self._watches)
             for watch in watches:
-                _measure(watch)
-        own = os.getpid()
+                watch.measure()
         shared = sum(min(watch.used, watch.baseline) for watch in watches)
-        total = process_used(own) + self.helpers_used() + sum(watch.used for watch in watches) - shared
+        total = process_used(os.getpid()) + self.helpers_used() + sum(watch.used for watch in watches) - shared
         self.used, self.peak_used = total, max(self.peak_used, total)
-        self.supervisor_peak_resident = max(self.supervisor_peak_resident, peak_resident(own))
-        alive = [watch for watch in watches if watch.killed is None]
-        verdict = decide(alive, total, self._budget.room.bytes)
-        if verdict is not None:
-            verdict.watch.killed, verdict.watch.overran = verdict.reason, verdict.overran
-            self.kill(verdict.watch)
+        for watch in watches:
+            self.fit(watch, shrink=False)
+        now = time.monotonic()
+        room = total + self._free(total, now)
+        self._relieve(total, room, seldom=now - self._slow_at >= SELDOM_S)
+        if now - self._slow_at >= SELDOM_S:
+            self._slow_at = now
+            self.supervisor_peak_resident = max(self.supervisor_peak_resident, peak_resident(os.getpid()))
+        going = sum(watch.used for watch in watches if watch.killed is not None)
+        verdict = decide([watch for watch in watches if watch.killed is None], total - going, room)
+        if verdict is not None and self.means.polling:
+            self._execute(verdict)
+
+    def _free(self, total: int, now: float) -> int:
+        """Bytes that are left, those included that are on their way back from workers which end.
+
+        The budget's reading is up to a tick old. While little is left it is read afresh: what is not free yet although
+        its process shows nothing must cost nobody's life.
+        """
+        free = self._budget.room.bytes - total
+        if free >= PAUSE_BELOW * self._budget.headroom:
+            self._room = None
+            return free
+        if self._room is None or now - self._room_at >= FRESH_S or self._room - total < LAST_STAND:
+            with self._lock:
+                leaving = self._on_its_way_back()
+            self._room, self._room_at = self._budget.machine.room(total + leaving).bytes, now
+        return self._room - total
+
+    def _relieve(self, total: int, room: int, *, seldom: bool) -> None:
+        """Pause admission, ask idle workers to go, or end both, as pressure comes and goes."""
+        budget, pressure = self._budget, self.pressure
+        changed = pressure.look(total, room, budget.headroom)
+        if changed and pressure.stage is Stage.CALM:
+            budget.resume()
+        elif changed:
+            budget.pause(f"memory is short: {pressure.reading}")
+        asked = 0
+        if pressure.stage is Stage.SHEDDING and (changed or seldom):
+            asked = budget.recall_idle(max(1, budget.headroom - (room - total)))
+        if changed or asked:
+            what = _DONE[pressure.stage] + (f" ({format_size(asked)} were asked back)" if asked else "")
+            event = pressure.note(pressure.stage.name.lower(), what)
+            level = logging.INFO if pressure.stage is Stage.CALM else logging.WARNING
+            logger.log(level, "%s: %s", event.what, event.reading)
+
+    def _execute(self, verdict: Verdict) -> None:
+        watch = verdict.watch
+        watch.killed, watch.overran = verdict.reason, verdict.overran
+        self.kill(watch)
+        if not verdict.overran:
+            event = self.pressure.note("killing", f"the youngest worker was killed (process {watch.pid})")
+            logger.warning("%s: %s", event.what, event.reading)
+
+
+_DONE = {
+    Stage.CALM: "work is admitted again",
+    Stage.PAUSED: "no more work is admitted",
+    Stage.SHEDDING: "idle workers are asked to go",
+}

@@ -1,7 +1,7 @@
 """What a worker gives up before it runs anything: its session, its chance to outlive us, its claim to memory.
 
-Covers: own session and process group, death with the fork server, first choice for the kernel's OOM killer,
-a loose limit on data, quiet standard streams.
+Covers: own session and process group, death with the fork server, keeping orphans, first choice for the kernel's OOM
+killer, a loose limit on data, quiet standard streams.
 Does not cover: cgroups and the polling guard (``guard``), or namespaces and system call filters.
 Source: prctl(2), setrlimit(2), proc_pid_oom_score_adj(5).
 """
@@ -50,14 +50,26 @@ def prefer_for_oom() -> None:
         Path("/proc/self/oom_score_adj").write_text(_OOM_FIRST)
 
 
-def enter(parent: int, output: int) -> None:
-    """Everything above, for a worker that was just forked; stdout and stderr go to descriptor ``output``."""
-    os.setsid()
-    die_with(parent)
-    prefer_for_oom()
+def _limit_data() -> None:
+    """Set the loose limit on data."""
     limit = _DATA_TIMES * os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_DATA, (limit, limit))
+
+
+def enter(parent: int, output: int, *, oom_first: bool, limit_data: bool) -> None:
+    """Everything above, for a worker that was just forked; stdout and stderr go to descriptor ``output``.
+
+    The worker is a subreaper: what it starts stays below it, also a daemon that has left its session and lost its
+    parent, and so counts as its memory. When it ends they go to the fork server, which kills them.
+    """
+    os.setsid()
+    die_with(parent)
+    become_subreaper()
+    if oom_first:
+        prefer_for_oom()
+    if limit_data:
+        _limit_data()
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGCHLD, signal.SIGPIPE):

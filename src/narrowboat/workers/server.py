@@ -14,7 +14,7 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from narrowboat.errors import WorkerDied
@@ -58,8 +58,15 @@ class ForkServer:
         self._control = ours
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
-    async def fork(self, channel: socket.socket, output: int) -> tuple[int, int | None]:
-        """Start a worker on the given descriptors; its pid and start time in clock ticks.
+    async def fork(self, channel: socket.socket, output: int, beginning: Mapping[str, Any]) -> dict[str, Any]:
+        """Start a worker on the given descriptors.
+
+        Args:
+            beginning: what the worker begins with; see ``forkserver``.
+
+        Returns:
+            ``pid``, ``ticks`` (its start time in clock ticks), ``outside`` (why it is not in the cgroup that was meant
+            for it, or None).
 
         Raises:
             WorkerDied: the fork server ended before it answered.
@@ -69,16 +76,16 @@ class ForkServer:
         number = next(self._ids)
         answer = asyncio.get_running_loop().create_future()
         self._started[number] = answer
-        request = json.dumps({"op": "start", "id": number}).encode()
+        request = json.dumps({"op": "start", "id": number, **beginning}).encode()
         try:
             socket.send_fds(self._control, [request], [channel.fileno(), output])
-            report = await answer
+            report: dict[str, Any] = await answer
         except OSError as error:
             self._lost()
             raise WorkerDied(f"the fork server could not be reached: {error}") from error
         finally:
             self._started.pop(number, None)
-        return report["pid"], report["ticks"]
+        return report
 
     def look(self, passed_s: float) -> None:
         """Kill it when it owes an answer for too long; ``passed_s`` seconds have passed since the last look."""

@@ -18,8 +18,10 @@ from typing import Any
 from narrowboat.memory.processes import process_state
 from narrowboat.workers import protocol
 from narrowboat.workers.ending import Ending, Facts, classify
-from narrowboat.workers.guard import Guard, Watch
+from narrowboat.workers.groups import Slot
+from narrowboat.workers.guard import Guard
 from narrowboat.workers.server import ForkServer
+from narrowboat.workers.watch import Watch
 
 _STDERR_TAIL = 4096  # bytes of a worker's output that are kept for the reason of a failure
 #: Seconds after which a silent worker that a signal has stopped (SIGSTOP, a debugger) counts as hung.
@@ -46,6 +48,7 @@ class Worker:
         server: ForkServer,
         guard: Guard,
         reserved: Callable[[], int],
+        slot: Slot | None,
     ) -> None:
         self.pid = pid
         self.ticks = ticks
@@ -66,25 +69,30 @@ class Worker:
         self.base: int | None = None
         self.silent: str | None = None
         self.timed_out = False
-        self.watch: Watch = guard.watch(pid, self._reserved)
+        self.watch: Watch = guard.watch(pid, self._reserved, slot)
 
     @classmethod
     async def start(cls, server: ForkServer, guard: Guard, reserved: Callable[[], int]) -> Worker:
         """Fork one; ``reserved`` tells the bytes of its reservation at any time."""
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
+        slot = guard.place(reserved())
         try:
-            pid, ticks = await server.fork(theirs, write_end)
+            started = await server.fork(theirs, write_end, guard.begins_with(slot))
         except BaseException:
+            guard.leave(slot)
             ours.close()
             os.close(read_end)
             raise
         finally:
             theirs.close()
             os.close(write_end)
+        if started["outside"] is not None:
+            guard.no_place(started["outside"], slot)
+            slot = None
         tail = _Tail(read_end)
         streams = await asyncio.open_connection(sock=ours)
-        return cls(pid, ticks, streams, tail, server, guard, reserved)
+        return cls(started["pid"], started["ticks"], streams, tail, server, guard, reserved, slot)
 
     async def attempt(self, call: protocol.Call) -> AsyncGenerator[dict[str, Any]]:
         """Run one attempt: its frames as they come, and last ``done``, ``stopped`` or ``error``.
@@ -92,6 +100,7 @@ class Worker:
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
         self._guard.begin(self.watch)
+        await self._fit()
         self._tail.clear()
         self._call, self._ran_s, self._silent_s, self._time_limit = call, 0.0, 0.0, call.time_limit
         self._write(call.frame())
@@ -153,8 +162,15 @@ class Worker:
         """Ask the step to stop at its next item."""
         self._write({"op": "stop"})
 
+    async def _fit(self) -> None:
+        """Give its cgroup the limit of the reservation that it has now, before it uses any of it."""
+        self._guard.fit(self.watch, shrink=False)
+        if self.watch.slot is not None and self.watch.slot.limit > self.watch.limit:
+            await asyncio.to_thread(self._guard.fit, self.watch, shrink=True)  # may have to wait for reclaiming
+
     def set_cores(self, cores: int) -> None:
         """Tell the step how many cores it may use from now on."""
+        self._guard.fit(self.watch, shrink=False)  # a lent core brings its bytes along
         self._write({"op": "cores", "cores": cores})
 
     def answer_room(self, error: dict[str, Any] | None) -> None:
@@ -191,10 +207,15 @@ class Worker:
         self._writer.close()
         return status, await self._tail.text()
 
+    def met_limit(self) -> bool:
+        """True when the kernel has killed a process of this attempt at the limit of the worker's own cgroup."""
+        return self._guard.limit_kills(self.watch)[0] > 0
+
     async def ending(self, step: str, *, memory_error: bool, kernel_kills: int) -> Ending:
-        """Why it gave no answer, once it has ended."""
+        """Why it gave no answer, or one that its cgroup's limit explains, once it has ended."""
         status, stderr = await self.bury()
         watch = self.watch
+        at_own_limit, at_outer = self._guard.limit_kills(watch)
         return classify(
             step,
             Facts(
@@ -206,7 +227,9 @@ class Worker:
                 memory_error=memory_error,
                 silent=self.silent,
                 time_limit=self._time_limit if self.timed_out else None,
-                kernel_kills=kernel_kills,
+                kernel_kills=kernel_kills + at_outer,
+                limit_kills=at_own_limit,
+                limit=watch.limit,
                 stderr=stderr,
             ),
         )

@@ -1,71 +1,58 @@
-"""Which means of the guard are in force on this machine.
+"""Which means of the guard are in force on this machine, in words.
 
-Covers: finding out, without changing anything, and saying it in words.
-Does not cover: the means themselves (``guard``, ``sandbox``).
+Covers: one line for each, strongest first, and why one is not in force.
+Does not cover: the means themselves (``groups``, ``guard``, ``sandbox``), choosing them (``means``).
 """
 
 from __future__ import annotations
 
 import ctypes
 import os
-import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from narrowboat.memory.cgroups import Group
-from narrowboat.workers.guard import POLL_S
+from narrowboat.workers.means import Means
+from narrowboat.workers.watch import LATEST_S, SOONEST_S
 
 _PR_GET_CHILD_SUBREAPER = 37  # prctl(2)
 
 
 @dataclass(frozen=True, slots=True)
 class Tier:
-    """One means, whether it works here, and why or what it does."""
+    """One means, whether it is in force, and why not or what it does."""
 
     name: str
     in_force: bool
     detail: str
 
 
-def tiers(groups: Sequence[Group], root: Path = Path("/")) -> list[Tier]:
+def tiers(means: Means, groups: Sequence[Group]) -> list[Tier]:
     """All of them, strongest first.
 
     Args:
+        means: those of a run.
         groups: the memory cgroups of this process.
-        root: where ``proc`` is found.
     """
+    rate = f"looks every {1000 * SOONEST_S:.0f} to {1000 * LATEST_S:.0f} ms"
     found = [
-        Tier("worker cgroup", False, "not used in this version: polling guards"),
-        _polling(root),
-        _oom_score(root),
+        _tier("cgroup", means, "cgroup", "a hard limit for each worker, kept by the kernel"),
+        _tier("polling", means, "polling", f"{rate} and kills a worker above its reservation"),
+        _tier("oom_score_adj", means, "oom-score", "the kernel takes a worker first"),
         Tier("own session", hasattr(os, "setsid"), "a worker and all that it started are killed together"),
-        _rlimit(),
+        _tier("rlimit_data", means, "rlimit", "a loose limit that stops what runs away"),
         _subreaper(),
     ]
     together = [group.name for group in groups if group.kills_all()]
     if together:
         text = f"set on {', '.join(together)}: the kernel would kill everything in there at once"
-        found.append(Tier("memory.oom.group off", False, text))
+        found.append(Tier("memory.oom.group off", False, f"{text}; twice the headroom is kept"))
     return found
 
 
-def _polling(root: Path) -> Tier:
-    works = (root / "proc/self/statm").exists()
-    rate = f"what each worker uses is read {1 / POLL_S:.0f} times a second and above its reservation it is killed"
-    return Tier("polling", works, rate if works else "there is no /proc here")
-
-
-def _oom_score(root: Path) -> Tier:
-    works = os.access(root / "proc/self/oom_score_adj", os.W_OK)
-    return Tier(
-        "oom_score_adj", works, "the kernel takes a worker first" if works else "/proc/self/oom_score_adj can't be set"
-    )
-
-
-def _rlimit() -> Tier:
-    works = sys.platform == "linux"
-    return Tier("rlimit_data", works, "a loose limit that stops what runs away" if works else "Linux only")
+def _tier(name: str, means: Means, option: str, does: str) -> Tier:
+    why_not = means.absent.get(option)
+    return Tier(name, why_not is None, why_not or does)
 
 
 def _subreaper() -> Tier:
