@@ -287,3 +287,21 @@ def killed_once_in(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
         os.kill(os.getpid(), signal.SIGKILL)
     for number in range(cursor or 0, 3):
         yield Item(number, number + 1)
+
+
+def writes_without_end(given: dict[str, Any]) -> None:
+    """Write files to scratch without asking for room, a MiB at a time, until there is a ``mib`` of them."""
+    for number in range(given["mib"]):
+        (context.scratch() / f"bulk-{number}").write_bytes(bytes(MIB))
+        time.sleep(given.get("pause", 0))
+
+
+def file_size(given: dict[str, Any]) -> int:
+    return Path(given["path"]).stat().st_size
+
+
+def speech(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
+    """Items as a recogniser yields them, of ``n`` segments with a ``text``."""
+    for at in range(cursor or 0, given["n"]):
+        segment = {"start": float(at), "end": at + 0.9, "text": given["text"], "confidence": 0.9}
+        yield Item({"start": float(at), "end": at + 1.0, "segments": [segment]}, at + 1)

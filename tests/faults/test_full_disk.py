@@ -1,0 +1,335 @@
+"""Disks that become full while jobs fetch, write and commit: who wanted more fails, nobody else, and nothing breaks."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import pytest
+import steps_for_tests as steps
+
+from narrowboat import Job, Pipeline, Runner, Step
+from narrowboat.runner.entries import Entry
+from narrowboat.sizes import MIB
+
+TESTS = str(Path(__file__).parents[1])
+SIZE = Step(steps.file_size, memory="20M")
+COUNT = Step(steps.count, memory="20M")
+
+
+# -- disks ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(params=["tmpfs", "ext4"])
+def disk(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Path]:
+    """A file system of 80 MiB: in memory, and on a disk."""
+    place, image = tmp_path / "disk", tmp_path / "image"
+    place.mkdir()
+    if request.param == "tmpfs":
+        commands = [["mount", "-t", "tmpfs", "-o", "size=80M", "tmpfs", str(place)]]
+    else:
+        make = ["mkfs.ext4", "-q", "-m", "0", "-O", "^has_journal", str(image), "80M"]
+        commands = [make, ["mount", "-o", "loop", str(image), str(place)]]
+    for command in commands:
+        try:
+            subprocess.run(command, check=True, capture_output=True)
+        except (OSError, subprocess.CalledProcessError):
+            pytest.skip(f"needs the right to do: {' '.join(command[:3])}")
+    yield place
+    subprocess.run(["umount", "--lazy", str(place)], check=True)
+
+
+def fill(place: Path) -> Path:
+    """What another program does: take all that is free."""
+    path = place / "foreign"
+    with path.open("ab", buffering=0) as file:
+        for size in (MIB, 4096, 1):
+            with contextlib.suppress(OSError):
+                while file.write(bytes(size)) == size:
+                    pass
+    return path
+
+
+def free(place: Path) -> int:
+    found = os.statvfs(place)
+    return found.f_bavail * found.f_frsize
+
+
+def sound(home: Path) -> bool:
+    with contextlib.closing(sqlite3.connect(home / "journal.db")) as db:
+        return [row[0] for row in db.execute("PRAGMA integrity_check")] == ["ok"]
+
+
+# -- a server ---------------------------------------------------------------------------------------------------------
+
+
+class Server(ThreadingHTTPServer):
+    """``/NAME?mib=N`` sends N MiB, ``&length=no`` without saying how many, ``&hold=K`` only once K such have asked.
+
+    ``half`` is called after the first 10 MiB of each body.
+    """
+
+    daemon_threads = True
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Handler)
+        self.sent = 0
+        self.holding = 0
+        self.changed = threading.Condition()
+        self.half: Callable[[], object] = lambda: None
+
+    def url(self, name: str, mib: int, **more: Any) -> str:
+        query = "".join(f"&{key}={value}" for key, value in more.items())
+        return f"http://127.0.0.1:{self.server_port}/{name}?mib={mib}{query}"
+
+
+class Handler(BaseHTTPRequestHandler):
+    server: Server
+
+    def do_HEAD(self) -> None:
+        self.begin()
+
+    def do_GET(self) -> None:
+        asked = self.begin()
+        with contextlib.suppress(OSError):
+            self.hold(int(asked.get("hold", 0)))
+            for number in range(int(asked["mib"])):
+                if number == 10:
+                    self.server.half()
+                self.wfile.write(bytes(MIB))
+                self.server.sent += MIB
+
+    def begin(self) -> dict[str, str]:
+        asked = dict(part.split("=") for part in self.path.partition("?")[2].split("&"))
+        self.send_response(200)
+        if asked.get("length") != "no":
+            self.send_header("Content-Length", str(int(asked["mib"]) * MIB))
+        self.end_headers()
+        self.wfile.flush()
+        return asked
+
+    def hold(self, count: int) -> None:
+        with self.server.changed:
+            self.server.holding += 1
+            self.server.changed.notify_all()
+            assert self.server.changed.wait_for(lambda: self.server.holding >= count, 30)
+
+    def log_message(self, format: str, *args: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def server() -> Iterator[Server]:
+    with Server() as made:
+        thread = threading.Thread(target=made.serve_forever, daemon=True)
+        thread.start()
+        yield made
+        made.shutdown()
+        thread.join()
+
+
+# -- fetching ---------------------------------------------------------------------------------------------------------
+
+
+async def _fetched(job: Job) -> None:
+    await job.run(SIZE, {"path": await job.fetch()})
+
+
+FETCHED = Pipeline("fetched", _fetched, identity=lambda _: None)
+
+
+def fetch(home: Path, *urls: str) -> list[Entry]:
+    """One job for each address; how each ended."""
+
+    async def main() -> list[Entry]:
+        async with Runner("2G", home=home) as runner:
+            for url in urls:
+                await runner.submit(FETCHED, url)
+            await runner.wait()
+            return runner.entries
+
+    return asyncio.run(main())
+
+
+def told(entries: list[Entry]) -> list[str]:
+    return [entry.error.code if entry.error else entry.state for entry in entries]
+
+
+def test_who_wants_more_than_there_is_gets_not_a_byte_and_the_next_one_all(disk: Path, server: Server) -> None:
+    entries = fetch(disk / "home", server.url("large", 500), server.url("small", 5))
+    assert told(entries) == ["disk_full", "done"]
+    assert "needs 500 MiB in" in str(entries[0].error)
+    assert server.sent < 40 * MIB  # what the kernel takes in before anybody reads
+    assert not (disk / "home/scratch").exists()
+    assert sound(disk / "home")
+
+
+def test_two_that_fit_one_by_one_but_not_together(disk: Path, server: Server) -> None:
+    urls = [server.url(name, 40, hold=2) for name in ("a", "b")]
+    entries = fetch(disk / "home", *urls)
+    assert sorted(told(entries)) == ["disk_full", "done"]
+    assert sound(disk / "home")
+
+
+def test_a_body_of_unknown_length_meets_the_floor_on_its_way(disk: Path, server: Server) -> None:
+    entries = fetch(disk / "home", server.url("endless", 500, length="no"), server.url("small", 5))
+    assert told(entries) == ["disk_full", "done"]
+    assert "more of http" in str(entries[0].error)
+
+
+def test_others_fill_the_disk_while_one_fetches(disk: Path, server: Server) -> None:
+    server.half = lambda: fill(disk)
+    home = disk / "home"
+
+    async def main() -> tuple[list[Entry], list[Any]]:
+        async with Runner("2G", home=home) as runner:
+            await runner.submit(FETCHED, server.url("endless", 500, length="no"))
+            results = [r async for r in runner.map(COUNT, [{"n": 200, "pause": 0.01, "id": n} for n in range(2)])]
+            await runner.wait()
+            return [entry for entry in runner.entries if entry.pipeline is FETCHED], results
+
+    entries, results = asyncio.run(main())
+    assert told(entries) == ["disk_full"]
+    assert [result.error for result in results] == [None, None]
+    assert sound(home)
+
+
+# -- writing ----------------------------------------------------------------------------------------------------------
+
+
+def test_who_fills_scratch_without_asking_fails_and_those_beside_do_not(disk: Path) -> None:
+    async def main() -> tuple[list[Any], list[Any]]:
+        async with Runner("2G", home=disk / "home") as runner:
+
+            async def all_of(step: Step, inputs: list[Any]) -> list[Any]:
+                return [result async for result in runner.map(step, inputs)]
+
+            return await asyncio.gather(
+                all_of(Step(steps.writes_without_end, memory="40M"), [{"mib": 500, "pause": 0.02}]),
+                all_of(COUNT, [{"n": 200, "pause": 0.02, "id": n} for n in range(2)]),
+            )
+
+    greedy, modest = asyncio.run(main())
+    assert [result.error.code for result in greedy] == ["disk_full"]
+    assert [result.error for result in modest] == [None, None]
+    assert free(disk) > 30 * MIB  # what it wrote is gone
+    assert sound(disk / "home")
+
+
+CAPTIONS = Step("narrowboat.media.captions:write", memory="40M", cores=0)
+SPEECH = Step(steps.speech, memory="20M")
+
+
+async def _written(job: Job) -> None:
+    given = {"n": job.options["n"], "text": "It was said at length. " * 100}
+    async with contextlib.aclosing(job.stream(SPEECH, given)) as values:
+        async for _ in values:
+            pass
+    items = await job.export(SPEECH)
+    if job.options["fill"] and not Path(job.options["fill"], "foreign").exists():
+        fill(Path(job.options["fill"]))
+    more = {"facts": {}, "source": "x", "engine": {"name": "x", "version": "1"}, "language": "en"}
+    await job.write(CAPTIONS, more, at={"items": items})
+
+
+WRITTEN = Pipeline("written", _written, formats=("srt", "json"), identity=lambda options: options["n"])
+
+
+def test_outputs_are_whole_or_not_there(disk: Path, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    source.write_text("x")
+    home, out = disk / "home", disk / "out"
+
+    async def main() -> Entry:
+        async with Runner("2G", home=home) as runner:
+            options = {"n": 2000, "fill": str(disk)}
+            await runner.submit(WRITTEN, str(source), options, out=out, formats=("srt", "json"))
+            await runner.wait()
+            return runner.entries[0]
+
+    first = asyncio.run(main())
+    assert told([first]) == ["disk_full"]
+    assert not out.exists() or not list(out.iterdir())
+    assert sound(home)
+    (disk / "foreign").write_bytes(b"")
+    second = asyncio.run(main())
+    assert told([second]) == ["done"]
+    assert second.items_resumed == 2000
+    assert len(json.loads((out / "source.json").read_text())["segments"]) == 2000
+
+
+# -- committing -------------------------------------------------------------------------------------------------------
+
+
+def test_a_disk_that_others_fill_stops_no_job_that_wants_little(disk: Path) -> None:
+    home = disk / "home"
+
+    async def main() -> list[Any]:
+        async with Runner("2G", home=home) as runner:
+            inputs = [{"n": 100, "pause": 0.01, "id": n} for n in range(6)]
+            results = []
+            async for result in runner.map(COUNT, inputs):
+                await asyncio.to_thread(fill, disk)
+                results.append((result.error, [item["number"] async for item in result.items()]))
+            return results
+
+    results = asyncio.run(main())
+    assert results == [(None, list(range(100)))] * 6
+    assert free(disk) < MIB
+    assert sound(home)
+
+
+SUPERVISOR = """
+import asyncio, json, sys
+import steps_for_tests as steps
+from narrowboat import Runner, Step
+
+async def main():
+    async with Runner("2G", home=sys.argv[1]) as runner:
+        async for result in runner.map(Step(steps.count, memory="20M"), json.loads(sys.argv[2])):
+            print(result.error.code if result.error else "done", flush=True)
+
+asyncio.run(main())
+"""
+
+
+def test_killed_on_a_full_disk_it_goes_on_when_there_is_space_again(disk: Path, tmp_path: Path) -> None:
+    home, mark = disk / "home", tmp_path / "mark"
+    inputs = [{"n": 150, "pause": 0.02, "mark": str(mark)}]
+    command = [sys.executable, "-c", SUPERVISOR, str(home), json.dumps(inputs)]
+    environment = {**os.environ, "PYTHONPATH": TESTS}
+    with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as supervisor:
+        wait_for_lines(mark, 40)
+        fill(disk)
+        wait_for_lines(mark, 100)
+        supervisor.send_signal(signal.SIGKILL)
+    assert sound(home)
+    before = len(mark.read_text().splitlines())
+    (disk / "foreign").unlink()
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == ["done"]
+    computed = [int(line) for line in mark.read_text().splitlines()]
+    assert set(computed) == set(range(150))
+    again = computed[before]  # where it went on: what was not committed is at most a second's
+    assert before - again <= 60
+    assert len(computed) == 150 + before - again
+    assert sound(home)
+
+
+def wait_for_lines(path: Path, count: int) -> None:
+    began = time.monotonic()
+    while not path.exists() or len(path.read_text().splitlines()) < count:
+        assert time.monotonic() - began < 60, "it did not get so far"
+        time.sleep(0.02)
