@@ -154,6 +154,25 @@ def test_a_machine_with_little_left_bounds_the_room(tmp_path: Path) -> None:
     assert (room.bytes, room.bound_by) == (250 * MIB, "machine")
 
 
+def test_kernel_kills_at_the_workers_own_limits_are_taken_out(tmp_path: Path) -> None:
+    group = "sys/fs/cgroup/app/memory.events"  # the root of all has none
+    root = write(
+        tmp_path,
+        {
+            "proc/self/cgroup": "0::/app\n",
+            "proc/self/mountinfo": mount("/", "/sys/fs/cgroup", "cgroup2", "rw"),
+            group: "oom 0\noom_kill 0\n",
+        },
+    )
+    machine = LinuxMachine(root=root)
+    machine.limit_kills = lambda: 2
+    assert machine.kernel_kills() == 0
+    write(root, {group: "oom 2\noom_kill 2\n"})
+    assert machine.kernel_kills() == 0
+    write(root, {group: "oom 3\noom_kill 3\n"})
+    assert machine.kernel_kills() == 1
+
+
 @pytest.mark.parametrize(
     ("files", "quota"),
     [

@@ -76,7 +76,8 @@ class LinuxMachine:
         self._meminfo = root / "proc/meminfo"
         self.groups = own_groups(root)
         self.limit_kills: Callable[[], int] = lambda: 0
-        self._kills_seen = self._kills_inside = 0
+        self._kills_seen: list[int] = []
+        self._kills_inside = 0
 
     def limit(self) -> Limit:
         """``--memory``, else the tightest container limit, else physical memory."""
@@ -111,13 +112,13 @@ class LinuxMachine:
     def kernel_kills(self) -> int:
         """Summed over the groups; a v2 kill shows in every ancestor, so only a change means anything.
 
-        v1 does not count what happens in groups inside ours. v2 does: kills at the workers' own limits are taken out.
+        v1 does not count what happens in groups inside ours. v2 does, except at the root of all, which has no counts:
+        kills at the workers' own limits are taken out.
         """
-        total = sum(group.kernel_kills() for group in self.groups)
-        if self.groups and self.groups[0].version == 2 and total != self._kills_seen:
-            self._kills_seen = total
-            self._kills_inside = len(self.groups) * self.limit_kills()
-        return total - self._kills_inside
+        counts = [group.kernel_kills() for group in self.groups]
+        if self.groups and self.groups[0].version == 2 and counts != self._kills_seen:
+            self._kills_seen, self._kills_inside = counts, self.limit_kills()
+        return sum(max(0, count - self._kills_inside) for count in counts)
 
 
 def _source(group: Group) -> str:
