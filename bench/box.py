@@ -42,7 +42,7 @@ class Measured:
         cpu_s: of the processes that were waited for, down the tree.
         peak_used: anonymous + shared + tmpfs memory of all its processes, at most.
         peak_first: resident memory of the first process, at most (its own high-water mark).
-        kernel_kills: processes that the kernel killed for memory; None where that can't be known.
+        kernel_kills: how often the kernel killed for memory (see ``Group.kernel_kills``); None where that can't be known.
         left: processes that were still there ``LEAVE_S`` after the command had ended; they were killed.
     """
 
@@ -93,8 +93,9 @@ class Group:
         return stat["anon"] + stat["shmem"] if self.v2 else stat["total_rss"] + stat.get("total_shmem", 0)
 
     def kernel_kills(self) -> int:
-        """On v1 without those in groups made inside."""
-        return pairs(self.path / ("memory.events" if self.v2 else "memory.oom_control")).get("oom_kill", 0)
+        """On v2 how often the kernel killed for the box's own limit; on v1 without kills in groups made inside."""
+        found = pairs(self.path / ("memory.events.local" if self.v2 else "memory.oom_control"))
+        return max(found.get("oom", 0), found.get("oom_kill", 0))
 
     def pids(self) -> list[int]:
         """Processes in the group and in groups made inside."""
