@@ -42,7 +42,7 @@ class Measured:
         cpu_s: of the processes that were waited for, down the tree.
         peak_used: anonymous + shared + tmpfs memory of all its processes, at most.
         peak_first: resident memory of the first process, at most (its own high-water mark).
-        kernel_kills: how often the kernel killed for memory (see ``Group.kernel_kills``); None where that can't be known.
+        kernel_kills: kills for memory by the kernel (see ``Group.kernel_kills``); None where that can't be known.
         left: processes that were still there ``LEAVE_S`` after the command had ended; they were killed.
     """
 
