@@ -19,6 +19,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import boxed
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.runner.entries import Entry
@@ -294,6 +295,7 @@ def test_a_disk_that_others_fill_stops_no_job_that_wants_little(disk: Path) -> N
 SUPERVISOR = """
 import asyncio, json, sys
 import steps_for_tests as steps
+from boxes import boxed
 from narrowboat import Runner, Step
 
 async def main():
@@ -333,3 +335,84 @@ def wait_for_lines(path: Path, count: int) -> None:
     while not path.exists() or len(path.read_text().splitlines()) < count:
         assert time.monotonic() - began < 60, "it did not get so far"
         time.sleep(0.02)
+
+
+# -- scratch in memory ------------------------------------------------------------------------------------------------
+
+IN_MEMORY = """
+import asyncio, json, sys
+import steps_for_tests as steps
+from boxes import boxed
+from narrowboat import Job, Pipeline, Runner, Step
+
+async def fetched(job):
+    await job.run(Step(steps.file_size, memory="20M"), {"path": await job.fetch()})
+
+async def main(home, memory, urls, calls):
+    told = {}
+    async with Runner(memory, home=home) as runner:
+        for url in urls:
+            await runner.submit(Pipeline("fetched", fetched, identity=lambda _: None), url)
+        for name, function, reserved, given in calls:
+            async for result in runner.map(Step(getattr(steps, function), memory=reserved, name=name), given):
+                told.setdefault(name, []).append(result.error.to_json() if result.error else "done")
+        await runner.wait()
+        told["fetched"] = [e.error.to_json() if e.error else e.state for e in runner.entries]
+        figures = runner.budget.snapshot()
+        print(json.dumps({"told": told, "own": figures.own, "budget": figures.budget}), flush=True)
+
+asyncio.run(main(sys.argv[1], *map(json.loads, sys.argv[2:])))
+"""
+
+
+def in_a_box(box: list[str], size: str, home: Path, memory: str | None, urls: list[str], calls: list[Any]) -> Any:
+    """What a run with its home in memory told, and what the box measured."""
+    command = [sys.executable, "-c", IN_MEMORY, str(home), *map(json.dumps, (memory, urls, calls))]
+    done = subprocess.run(
+        [*box, size, "--", *command],
+        env={**os.environ, "PYTHONPATH": TESTS},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said, measured = json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+    assert (measured["kernel_kills"], measured["left"]) == (0, 0)
+    return said["told"], measured
+
+
+@pytest.mark.parametrize("memory", [None, "300M"])
+@pytest.mark.parametrize("length", ["yes", "no"])
+def test_a_download_to_memory_is_refused_when_it_does_not_fit(
+    box: list[str], disk_of: Callable[[str], Path], server: Server, memory: str | None, length: str
+) -> None:
+    urls = [server.url("large", 400, length=length), server.url("small", 20)]
+    said, measured = in_a_box(box, "300M", disk_of("2G") / "home", memory, urls, [])
+    assert said["fetched"][0]["code"] == "disk_full"
+    assert "which lies in memory" in said["fetched"][0]["message"]
+    assert "--home on a disk" in said["fetched"][0]["hint"]
+    assert said["fetched"][1] == "done"
+    assert measured["peak_used"] < 300 * MIB
+
+
+def test_what_fits_is_charged_and_others_wait_for_the_room(
+    box: list[str], disk_of: Callable[[str], Path], server: Server
+) -> None:
+    calls = [["fine", "allocate", "100M", [{"mib": 80, "hold": 0.1, "n": n} for n in range(4)]]]
+    said, measured = in_a_box(box, "400M", disk_of("2G") / "home", None, [server.url("source", 150)], calls)
+    assert said == {"fine": ["done"] * 4, "fetched": ["done"]}
+    assert measured["peak_used"] < 400 * MIB
+
+
+def test_who_writes_to_memory_without_asking_does_not_take_the_supervisor_along(
+    box: list[str], disk_of: Callable[[str], Path]
+) -> None:
+    calls = [
+        ["greedy", "writes_without_end", "40M", [{"mib": 500, "pause": 0.002}]],
+        ["fine", "allocate", "60M", [{"mib": 40, "n": n} for n in range(3)]],
+    ]
+    said, measured = in_a_box(box, "300M", disk_of("2G") / "home", None, [], calls)
+    assert said["greedy"][0]["code"] in ("disk_full", "overrun")
+    assert said["fine"] == ["done"] * 3
+    assert measured["peak_used"] < 300 * MIB

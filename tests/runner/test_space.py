@@ -88,16 +88,41 @@ def test_what_the_disk_does_not_have_after_all_is_not_kept_promised() -> None:
     assert space.promised() == 0
 
 
+class FakeMemory:
+    """A budget that is charged what scratch has, and ``held`` by others for so many looks."""
+
+    def __init__(self, size: int, readings: Disk, held: int = 0, looks: int = 0) -> None:
+        self.size, self.readings, self.held, self.looks = size, readings, held, looks
+
+    def free(self) -> int:
+        self.looks -= 1
+        return self.size - self.readings.used(HOME) - (self.held if self.looks >= 0 else 0)
+
+    def whole(self) -> int:
+        return self.size - self.readings.used(HOME)
+
+
 @pytest.mark.parametrize("extends", [True, False])
 def test_in_memory_room_comes_out_of_the_budget(extends: bool) -> None:
     readings = FakeDisk(1000 * MIB, extends=extends)
-    budget = 300 * MIB
-    space = Space(HOME, lambda: budget - readings.used(HOME), readings)
+    space = Space(HOME, FakeMemory(300 * MIB, readings), readings, patience_s=0)
     ask(space, "a/source", 200 * MIB)
     with pytest.raises(DiskFull, match=r"lies in memory: 100 MiB of the budget are free .*--home on a disk"):
         ask(space, "b/source", 150 * MIB)
     ask(space, "b/source", 100 * MIB)
     ask(space, "a/source", 200 * MIB)  # nothing more than before
+
+
+def test_memory_that_others_hold_is_waited_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("narrowboat.runner.space._LOOK_S", 0.01)
+    readings = FakeDisk(1000 * MIB)
+    ask(Space(HOME, FakeMemory(300 * MIB, readings, held=200 * MIB, looks=3), readings), "a/source", 200 * MIB)
+    for_good = FakeMemory(300 * MIB, readings, held=200 * MIB, looks=1000)
+    with pytest.raises(DiskFull, match="lies in memory"):
+        ask(Space(HOME, for_good, readings, patience_s=0.05), "b/source", 90 * MIB)
+    assert for_good.looks > 900
+    with pytest.raises(DiskFull, match="lies in memory"):  # never, so at once
+        ask(Space(HOME, for_good, readings), "b/source", 400 * MIB)
 
 
 def test_who_grows_unasked_on_a_full_disk_is_found_and_nobody_else(tmp_path: Path) -> None:

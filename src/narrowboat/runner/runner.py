@@ -32,6 +32,7 @@ from narrowboat.runner.records import NoRecord, Peaks
 from narrowboat.runner.results import Result
 from narrowboat.runner.scheduler import LEASE_S, Scheduler
 from narrowboat.runner.scratch import Scratch, kill_leftovers
+from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, locate
@@ -56,6 +57,7 @@ class Runner:
         preload: modules that the fork server imports, so that workers start with them.
         guard: what is to keep workers to their reservations: ``auto`` for all that can be had, or some of ``cgroup``,
             ``polling``, ``oom-score``, ``rlimit``, with commas or in a list.
+        time_limit: seconds that one attempt of a step may take, where the step has no limit of its own.
         budget: in the place of ``memory`` and ``cores``; for tests.
 
     Raises:
@@ -71,10 +73,12 @@ class Runner:
         home: str | Path | None = None,
         preload: Sequence[str] = (),
         guard: str | Sequence[str] = "auto",
+        time_limit: float | None = None,
         budget: Budget | None = None,
     ) -> None:
         self.budget = budget or Budget(memory, cores=cores)
         self._guard_wanted = guard
+        self._time_limit = time_limit
         self._home = None if home is None else Path(home).expanduser().absolute()
         self._preload = preload
         self._open = contextlib.AsyncExitStack()
@@ -97,7 +101,7 @@ class Runner:
         self.journal = await Journal.open(self.home, owner=f"process {os.getpid()}")
         self._open.push_async_callback(self.journal.close)
         await kill_leftovers(self.journal)
-        self._scratch = Scratch(self.home, self.journal, self._free_memory)
+        self._scratch = Scratch(self.home, self.journal, BudgetMemory(self.budget))
         await self._scratch.tidy()
         means = choose(self._guard_wanted, own_groups())
         self._open.push_async_callback(asyncio.to_thread, means.close)
@@ -110,6 +114,7 @@ class Runner:
             helpers=self.guard.helpers_used, workers=self.guard.workers_used, files=self._scratch.in_memory
         )
         self._shop = Workshop(self.budget, self.guard, server, self._scratch.space, Peaks(self.journal))
+        self._shop.time_limit = self._time_limit
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch)
         server.start()
         self.guard.start()
@@ -140,11 +145,6 @@ class Runner:
     async def drain(self, grace_s: float) -> None:
         """Start no further job; those that run get ``grace_s`` seconds to end. :meth:`stop` comes next."""
         await self._scheduler.drain(grace_s)
-
-    def _free_memory(self) -> int:
-        self.budget.refresh()
-        figures = self.budget.snapshot()
-        return figures.free + figures.idle
 
     async def stop(self, grace_s: float = GRACE_S) -> None:
         """Stop: running steps get ``grace_s`` seconds to reach an item boundary; what is committed is kept."""

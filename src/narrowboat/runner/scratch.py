@@ -10,27 +10,26 @@ import contextlib
 import os
 import shutil
 import signal
-from collections.abc import Callable
 from pathlib import Path
 
 from narrowboat.disk import in_memory, used_bytes
 from narrowboat.journal.journal import Journal
 from narrowboat.memory.processes import start_ticks
-from narrowboat.runner.space import Space
+from narrowboat.runner.space import Memory, Space
 
 
 class Scratch:
     """The scratch folders below a home.
 
     Args:
-        free_memory: tells what is free of the memory budget, in bytes; asked where scratch lies in memory.
+        memory: what scratch is charged to where it lies in memory.
     """
 
-    def __init__(self, home: Path, journal: Journal, free_memory: Callable[[], int] = lambda: 0) -> None:
+    def __init__(self, home: Path, journal: Journal, memory: Memory | None = None) -> None:
         self.root = home / "scratch"
         self._journal = journal
         self._lies_in_memory = in_memory(home)
-        self.space = Space(self.root, free_memory if self._lies_in_memory else None)
+        self.space = Space(self.root, memory if self._lies_in_memory else None)
 
     def in_memory(self) -> int:
         """Bytes of memory that scratch and the journal's files take; 0 where the home is on a disk."""

@@ -11,15 +11,17 @@ program can take them, and in memory they are charged to us and not to the group
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 from narrowboat import disk
 from narrowboat.errors import DiskFull
+from narrowboat.memory.budget import PATIENCE_S, Budget
 from narrowboat.sizes import MIB, format_size
 
 #: Bytes that the files of a job may grow, unasked, while less than the floor is free: notes and exports.
 SLACK = MIB
+_LOOK_S = 0.2  # seconds between two looks at the memory budget
 _MEMORY_HINT = "use --home on a disk, or allow more memory"
 
 
@@ -43,18 +45,55 @@ class Disk:
         disk.extend(path, size)
 
 
+class Memory(Protocol):
+    """What scratch in memory is charged to. Figures in bytes."""
+
+    def free(self) -> int:
+        """What may still be taken, as read now."""
+        ...
+
+    def whole(self) -> int:
+        """What could be free if nobody else held any."""
+        ...
+
+
+class BudgetMemory:
+    """A budget, as scratch sees it."""
+
+    def __init__(self, budget: Budget) -> None:
+        self._budget = budget
+
+    def free(self) -> int:
+        """What is not reserved, idle workers left out, as read now."""
+        self._budget.refresh()
+        figures = self._budget.snapshot()
+        return figures.free + figures.idle
+
+    def whole(self) -> int:
+        """The budget."""
+        return self._budget.bytes
+
+
 class Space:
     """The room in the scratch of one home. Used from the event loop.
 
     Args:
         scratch: the folder; it need not exist yet.
-        memory: bytes of the memory budget that are free now; given when scratch lies in memory, else None.
+        memory: the memory budget, when scratch lies in memory.
         readings: of the disk.
+        patience_s: seconds to wait at most for memory that others hold.
     """
 
-    def __init__(self, scratch: Path, memory: Callable[[], int] | None = None, readings: Disk | None = None) -> None:
+    def __init__(
+        self,
+        scratch: Path,
+        memory: Memory | None = None,
+        readings: Disk | None = None,
+        patience_s: float = PATIENCE_S,
+    ) -> None:
         self._scratch = scratch
         self._memory = memory
+        self._patience_s = patience_s
         self._disk = readings or Disk()
         self._given: dict[Path, int] = {}
         self._unasked: dict[Path, int] = {}  # by folder: what it had when the disk became full
@@ -72,8 +111,8 @@ class Space:
         more = size - used
         if more <= 0:
             return
+        await self._memory_for(path, size - max(used, self._given.get(path, 0)), what)
         self._check_disk(path, more, what)
-        self._check_memory(path, size - max(used, self._given.get(path, 0)), what)
         before = self._given.get(path)
         self._given[path] = size  # from here on nobody else gets it
         try:
@@ -104,19 +143,23 @@ class Space:
             promised=self.promised(but=path),
         )
 
-    def _check_memory(self, path: Path, more: int, what: str) -> None:
+    async def _memory_for(self, path: Path, more: int, what: str) -> None:
+        """Wait a while for what others hold, and no longer: they may wait for what this job holds."""
         if self._memory is None or more <= 0:
             return
-        free = self._memory() - self.promised(but=path)
-        if more > free:
-            raise DiskFull(
-                f"{what} needs {format_size(more)} in {path.parent}, which lies in memory:"
-                f" {format_size(max(0, free))} of the budget are free",
-                hint=_MEMORY_HINT,
-                path=str(path),
-                needed_bytes=more,
-                free_bytes=max(0, free),
-            )
+        waited = 0.0
+        while more > (free := self._memory.free() - self.promised(but=path)):
+            if more > self._memory.whole() or waited >= self._patience_s:
+                raise DiskFull(
+                    f"{what} needs {format_size(more)} in {path.parent}, which lies in memory:"
+                    f" {format_size(max(0, free))} of the budget are free",
+                    hint=_MEMORY_HINT,
+                    path=str(path),
+                    needed_bytes=more,
+                    free_bytes=max(0, free),
+                )
+            await asyncio.sleep(_LOOK_S)
+            waited += _LOOK_S
 
     def promised(self, but: Path | None = None) -> int:
         """What was given and is not used yet, in bytes, ``but`` for one file."""
@@ -135,7 +178,7 @@ class Space:
         in use than the budget has.
         """
         free, floor = self._disk.free(self._scratch), self._disk.floor(self._scratch)
-        if free >= floor and not (self._memory is not None and self._memory() < 0):
+        if free >= floor and not (self._memory is not None and self._memory.free() < 0):
             self._unasked.clear()
             return {}
         found = {}
