@@ -30,7 +30,6 @@ Measured with ``bench/estimator.py``: see the figures and what else was tried in
 
 from __future__ import annotations
 
-import statistics
 from collections import deque
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -186,13 +185,14 @@ class _Known:
 
     def killed_alike(self, declared: int) -> int:
         """What inputs alike that were killed and are not done get next; 0 when too few of them were killed."""
-        kills = [peak.bytes for peak in self._kills if _alike(peak.declared, declared)]
+        kills = sorted(peak.bytes for peak in self._kills if _alike(peak.declared, declared))
         if len(kills) < 2:
             return 0
         ended = [peak for peak in self._ended if _alike(peak.declared, declared)]
         after_a_kill = sum(peak.again for peak in ended)
         waiting = len(kills) - after_a_kill
-        return int(2 * statistics.median(kills)) if waiting >= 2 and waiting > len(ended) - after_a_kill else 0
+        believed = waiting >= 2 and waiting > len(ended) - after_a_kill
+        return 2 * kills[len(kills) // 2] if believed else 0
 
     def _corrected(self, declared: int) -> float:
         """By a factor or by an amount, whichever is nearer to what was declared."""
