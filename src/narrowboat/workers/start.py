@@ -26,6 +26,8 @@ from narrowboat.workers.watch import Watch
 _STDERR_TAIL = 4096  # bytes of a worker's output that are kept for the reason of a failure
 #: Seconds after which a silent worker that a signal has stopped (SIGSTOP, a debugger) counts as hung.
 STOPPED_S = 5.0
+#: Seconds that a worker which can't be heard any more may take to end by itself.
+LEAVE_S = 2.0
 
 
 class Worker:
@@ -207,12 +209,22 @@ class Worker:
         self._writer.close()
         return status, await self._tail.text()
 
+    async def _leave(self) -> None:
+        """Wait for its end. One that closed its channel, or wrote to it what is no frame, may live on: it is killed."""
+        try:
+            await asyncio.wait_for(asyncio.shield(self._server.ended(self.pid)), LEAVE_S)
+        except TimeoutError:
+            self.silent = self.silent or "it closed its channel, or wrote to it what is no frame, and stayed"
+            self.kill()
+
     def met_limit(self) -> bool:
         """True when the kernel has killed a process of this attempt at the limit of the worker's own cgroup."""
         return self._guard.limit_kills(self.watch)[0] > 0
 
     async def ending(self, step: str, *, memory_error: bool, kernel_kills: int) -> Ending:
         """Why it gave no answer, or one that its cgroup's limit explains, once it has ended."""
+        if not memory_error:
+            await self._leave()
         status, stderr = await self.bury()
         watch = self.watch
         at_own_limit, at_outer = self._guard.limit_kills(watch)
