@@ -51,6 +51,7 @@ class Kind:
         value: what a plain step must give; None where only the end is looked at.
         items: what a stream must give, in order.
         pids: where in the value the pids of processes are that must be gone soon.
+        function: in ``attacks``; by default that of the kind's name.
     """
 
     name: str
@@ -61,10 +62,11 @@ class Kind:
     value: Callable[[Given], Any] | None = None
     items: Callable[[Given], list[Any]] | None = None
     pids: slice | None = None
+    function: str | None = None
 
     def step(self) -> Step:
         """The step that is run."""
-        return Step(f"attacks:{self.name}", demand=demand, name=self.name, **self.needs)
+        return Step(f"attacks:{self.function or self.name}", demand=demand, name=self.name, **self.needs)
 
     def possible(self) -> bool:
         """False where steps can't be told what this kind needs."""
@@ -127,8 +129,9 @@ def _cached(_: Random, place: Place) -> Given:
 
 
 def _hogging(dice: Random, place: Place) -> Given:
-    """Without end, from a reservation that is small or large."""
-    return {"mib": 4 * place.limit, "declare": dice.choice([BASE + 8, 64, place.budget // 2]), "mark": place.mark}
+    """Without end, from a reservation that is small or large: a small one is tried again with twice as much, often."""
+    declare = dice.choice([BASE + 8, place.budget // 4, place.budget // 2, place.budget * 9 // 10])
+    return {"mib": 4 * place.limit, "declare": declare, "mark": place.mark}
 
 
 def _liar_small(dice: Random, _: Place) -> Given:
@@ -163,10 +166,10 @@ KINDS = [
     Kind("leaks_a_bit", _holding(4, 6), DONE, 15, value=_number),
     Kind("leaves_daemon", _small, DONE, 5, pids=slice(1, None)),
     Kind("leaves_child", _small, DONE, 5, pids=slice(1, None)),
-    Kind("liar_small", _liar_small, DONE, 5, value=_number),
-    Kind("liar_large", _liar_large, DONE, 2, value=_number),
+    Kind("liar_small", _liar_small, DONE, 5, value=_number, function="liar"),
+    Kind("liar_large", _liar_large, DONE, 2, value=_number, function="liar"),
     Kind("jump", _jump, DONE, 2, value=_number),
-    Kind("impossible", _impossible, frozenset({"cannot_fit"}), 5),
+    Kind("impossible", _impossible, frozenset({"cannot_fit"}), 5, function="liar"),
     Kind("hog_blocks", _hogging, OVERRUN, 1),
     Kind("hog_native", _hogging, OVERRUN, 2),
     Kind("hog_private", _hogging, OVERRUN, 1.5),

@@ -188,11 +188,11 @@ def jump(given: Given) -> int:
 def hog_blocks(given: Given) -> NoReturn:
     """Python blocks, at some 500 MB/s."""
 
-    def block(_: int) -> bytearray:
-        time.sleep(0.002)
-        return bytearray(b"\1") * MIB
+    def block(mib: int) -> bytearray:
+        time.sleep(0.004)
+        return bytearray(b"\1") * (mib * MIB)
 
-    _hog(given, block, piece=1)
+    _hog(given, block, piece=2)
 
 
 def hog_native(given: Given) -> NoReturn:

@@ -25,6 +25,7 @@ import json
 import os
 import random
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -47,7 +48,7 @@ LOG_MOST = 8 * MIB
 JOURNAL_LEAST = 2 * MIB
 JUDGED_FROM = 2000
 #: Seconds without an end of any task after which the run is taken to hang.
-STUCK_S = 120.0
+STUCK_S = 100.0
 _SHOWN = 20  # violations of one sort that are printed
 
 
@@ -122,22 +123,20 @@ def soak(asked: argparse.Namespace, kinds: list[str], home: Path) -> dict[str, A
     )
     watch = Watch(place, process.pid, home, lambda: tally.ended, tally.now)
     progress = Progress(asked.tasks, tally, watch, process)
-    assert process.stdout is not None
-    for line in process.stdout:
-        tally.hear(line)
-    rc, wall = process.wait(), time.monotonic() - started
-    progress.close()
-    left = left_processes(place)
-    watch.close()
-    groups = left_groups(place)
-    box.clear(place)
-    if isinstance(place, box.Group):
-        place.remove()
-    found = {
-        "processes": left,
-        "files": left_files(home, mark),
-        "groups": groups,
-    }
+    try:
+        assert process.stdout is not None
+        for line in process.stdout:
+            tally.hear(line)
+        rc, wall = process.wait(), time.monotonic() - started
+        found = {"processes": left_processes(place), "files": left_files(home, mark), "groups": left_groups(place)}
+    finally:  # also when we are told to end
+        process.kill()
+        process.wait()
+        progress.close()
+        watch.close()
+        box.clear(place)
+        if isinstance(place, box.Group):
+            place.remove()
     report = {"machine": facts, **_figures(asked, tally, watch, wall, rc), "left": found, **_journal(home, watch)}
     report["enforced"] = isinstance(place, box.Group)
     report["violations"] = tally.violations + progress.violations + judge(report, asked.tasks)
@@ -266,7 +265,7 @@ def judge(report: dict[str, Any], tasks: int) -> list[str]:
         found.append(f"{report['ended']} of {tasks} tasks ended; on their way: {report['on_their_way']}")
     if kills["outside"]:
         found.append(f"the kernel acted {kills['outside']} times outside of workers' own groups")
-    if report["enforced"] and used["peak_bytes"] > used["allowed_bytes"]:
+    if report["run"] and report["enforced"] and used["peak_bytes"] > used["allowed_bytes"]:
         found.append(
             f"{used['peak_bytes'] / MIB:.1f} MiB were used, {used['allowed_bytes'] / MIB:.1f} are allowed "
             f"(limit - headroom + grace), with {used['peak_with']}"
@@ -335,6 +334,7 @@ def main() -> int:
     kinds = [name for name in named if BY_NAME[name].possible()]
     if left_out := sorted(set(named) - set(kinds)):
         print(f"left out, since steps can't be told what they need: {', '.join(left_out)}", file=sys.stderr)
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     home = Path(tempfile.mkdtemp(prefix="soak-", dir=asked.home))
     print(f"{asked.tasks} tasks of {len(kinds)} of {len(KINDS)} kinds, seed {asked.seed}", file=sys.stderr, flush=True)
     try:

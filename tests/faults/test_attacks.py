@@ -1,0 +1,100 @@
+"""Every kind of attack once, mixed with honest tasks, in a real box: the short form of ``bench/soak.py``."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boxes import boxed
+
+SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
+TASKS = 70  # each kind once, and as the dice fall
+
+
+@pytest.mark.parametrize("guard", ["auto", "polling,oom-score"])
+def test_no_attack_breaks_a_promise(box: list[str], tmp_path: Path, guard: str) -> None:
+    figures = tmp_path / "figures.json"
+    options = [
+        "--tasks",
+        str(TASKS),
+        "--memory",
+        "512M",
+        "--seed",
+        "5",
+        "--json",
+        str(figures),
+        "--home",
+        str(tmp_path),
+    ]
+    done = subprocess.run(
+        [*box, "512M", "--", sys.executable, str(SOAK), "--guard", guard, *map(str, options)],
+        env=os.environ,
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=300,
+    )
+    assert figures.exists(), done.stderr
+    found: dict[str, Any] = json.loads(figures.read_text())
+    assert found["violations"] == [], done.stderr
+    assert done.returncode == 0
+    assert found["left_out"] == []
+    measured = boxed(done.stdout)
+    assert (measured["kernel_kills"], measured["left"]) == (0, 0)
+
+
+def test_the_soak_notices_what_went_wrong() -> None:
+    sys.path.insert(0, str(SOAK.parent))
+    try:
+        import soak
+    finally:
+        sys.path.remove(str(SOAK.parent))
+    tally = soak.Tally()
+    for n, (kind, end, wrong) in enumerate(
+        [
+            ("honest", "done", None),
+            ("honest", "done", "it gave 3"),
+            ("honest", "overrun", None),
+            ("segfault", "worker_died", None),
+            ("segfault", "done", None),
+        ]
+    ):
+        tally.hear(json.dumps({"event": "began", "n": n, "kind": kind}))
+        ended = {"event": "ended", "n": n, "kind": kind, "end": end, "message": "m", "wrong": wrong}
+        tally.hear(json.dumps(ended))
+    assert [violation.split()[1] for violation in tally.violations] == ["1", "2", "4"]
+    assert tally.outcomes["honest"] == {"done": 2, "overrun": 1}
+    good = {
+        "rc": 0,
+        "closed": True,
+        "ended": 5,
+        "on_their_way": "",
+        "enforced": True,
+        "run": {"limit_bytes": 512 << 20},
+        "kernel_kills": {"outside": 0},
+        "memory_used": {"peak_bytes": 1, "allowed_bytes": 2, "peak_with": ""},
+        "supervisor": {"slope_mib_per_1000": 0.1},
+        "journal": {
+            "cleaned_rc": 0,
+            "cleaned_bytes": 1,
+            "log_peak_bytes": 1,
+            "bytes_per_task_by_half": [1000.0, 1100.0],
+        },
+        "left": {"processes": [], "files": [], "groups": []},
+    }
+    assert soak.judge(good, 5) == []
+    bad: dict[str, Any] = {
+        "rc": 1,
+        "ended": 4,
+        "kernel_kills": {"outside": 1},
+        "memory_used": {"peak_bytes": 3, "allowed_bytes": 2, "peak_with": ""},
+        "journal": {**good["journal"], "cleaned_bytes": 1 << 30},
+        "left": {"processes": ["1 sleep"], "files": [], "groups": []},
+    }
+    for name, value in bad.items():
+        assert len(soak.judge({**good, name: value}, 5)) == 1, name
+    rising = {**good, "ended": soak.JUDGED_FROM, "supervisor": {"slope_mib_per_1000": 0.3}}
+    assert len(soak.judge(rising, soak.JUDGED_FROM)) == 1
