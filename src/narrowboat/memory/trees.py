@@ -15,12 +15,16 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 
 from narrowboat.memory.processes import shmem
 from narrowboat.sizes import MIB
 
 #: Files that are kept open at most, in all trees: a process that forks without end must not use up our descriptors.
 MOST_KEPT = 256
+#: Seconds that the memory of a process which has ended takes at most to come back: the kernel frees about 5 GB a
+#: second, and shows the process as empty before it has.
+SETTLE_S = 0.25
 #: Readings after which what is read seldom is read anyway: it may have changed and been made up for.
 _SELDOM = 32
 _PAGE = os.sysconf("SC_PAGE_SIZE")
@@ -59,7 +63,7 @@ class _File:
 class Process:
     """One process. Raises OSError on making when it has ended."""
 
-    __slots__ = ("_age", "_children", "_shared", "_shmem", "_statm", "_task", "_threads", "pid")
+    __slots__ = ("_age", "_children", "_held", "_shared", "_shmem", "_since", "_statm", "_task", "_threads", "pid")
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -70,9 +74,21 @@ class Process:
         self._shared = 0
         self._shmem = 0
         self._age = 0
+        self._held = 0
+        self._since: float | None = None
 
     def used(self) -> int:
         """Anonymous + shared memory in bytes; 0 when it has ended."""
+        now = self._read()
+        self._held = now or self._held
+        return now
+
+    def leaving(self) -> int:
+        """Bytes that it held when it ended and the kernel may not have freed yet."""
+        self._since = self._since or time.monotonic()
+        return self._held if time.monotonic() - self._since < SETTLE_S else 0
+
+    def _read(self) -> int:
         try:
             _, resident, shared, *_ = self._statm.read(128).split()
         except (OSError, ValueError):
@@ -120,10 +136,12 @@ class Tree:
 
     Attributes:
         members: those that live, as last read, the first one first.
+        leaving: bytes of members that have ended and are not reaped yet, which may not be free yet.
     """
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
+        self.leaving = 0
         self._known: dict[int, Process] = {}
         self._add(pid)
 
@@ -133,7 +151,7 @@ class Tree:
 
     def used(self) -> int:
         """Read all of it; bytes that can't be reclaimed. Pages that they share after a fork count for each."""
-        total = 0
+        total = leaving = 0
         queue = list(self._known.values())
         for process in queue:  # grows while it is walked
             children = process.children()
@@ -141,10 +159,13 @@ class Tree:
                 del self._known[process.pid]
                 process.close()
                 continue
-            total += process.used()
+            used = process.used()
+            total += used
+            leaving += 0 if used else process.leaving()
             for pid in children:
                 if pid not in self._known and self._add(pid):
                     queue.append(self._known[pid])
+        self.leaving = leaving
         return total
 
     def _add(self, pid: int) -> bool:

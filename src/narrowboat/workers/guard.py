@@ -21,6 +21,7 @@ from typing import Any
 from narrowboat.memory.budget import GRACE, Budget
 from narrowboat.memory.pressure import PAUSE_BELOW, Pressure, Stage, full_stall_us
 from narrowboat.memory.processes import peak_resident, process_used
+from narrowboat.memory.trees import SETTLE_S, Process
 from narrowboat.sizes import format_size
 from narrowboat.workers.groups import Slot
 from narrowboat.workers.means import Means
@@ -31,10 +32,7 @@ POLL_IDLE_S = 0.5
 #: Seconds between two looks at what changes slowly or costs much.
 SELDOM_S = 0.2
 #: The share of a core that polling takes at most: with a thousand processes to read it looks less often.
-MOST_SHARE = 0.25
-#: Seconds that the memory of processes which were killed takes at most to come back: the kernel frees about 5 GB a
-#: second, and shows a process as empty before it has.
-SETTLE_S = 0.25
+MOST_SHARE = 0.1
 #: Seconds between two fresh readings of the room while little is free; a reading of a v1 group costs 0.7 ms.
 FRESH_S = 0.05
 
@@ -55,6 +53,8 @@ class Guard:
         self._fork_server = fork_server
         self.means = means or Means()
         self._lock = threading.Lock()
+        self._self = Process(os.getpid())
+        self._helper: Process | None = None
         self._watches: list[Watch] = []
         self._leaving: list[tuple[float, int]] = []  # until when, bytes of those that have ended
         self._room: int | None = None  # bytes, read afresh while little is free
@@ -82,6 +82,9 @@ class Guard:
             self._thread.join()
         for watch in self._watches:
             watch.close()
+        self._self.close()
+        if self._helper is not None:
+            self._helper.close()
 
     # -- one worker ---------------------------------------------------------------------------------------------
 
@@ -172,7 +175,7 @@ class Guard:
                 return
             self._watches.remove(watch)
             if len(watch.members) > 1:  # its own memory is free by now, that of what it had started may not be
-                self._leaving.append((time.monotonic() + SETTLE_S, watch.held))
+                self._leaving.append((time.monotonic() + SETTLE_S, watch.used + watch.leaving))
             watch.close()
         self.limit_kills(watch)
         self.leave(watch.slot)
@@ -195,9 +198,12 @@ class Guard:
     def workers_used(self) -> int:
         """Bytes of all workers, without the pages that they were forked with: those count for the fork server.
 
-        What is on its way back from workers that end is still theirs: it must not pass for somebody else's.
+        They are read now, since whatever they use more than is known passes for somebody else's. So would what is on
+        its way back from workers that end: it is still theirs.
         """
         with self._lock:
+            for watch in self._watches:
+                watch.measure()
             living = sum(max(0, watch.used - watch.baseline) for watch in self._watches)
             return living + self._on_its_way_back()
 
@@ -209,7 +215,22 @@ class Guard:
     def helpers_used(self) -> int:
         """Bytes of the fork server."""
         pid = self._fork_server()
-        return process_used(pid) if pid is not None else 0
+        helper = self._helper
+        if pid is None:
+            return 0
+        if helper is None or helper.pid != pid:
+            return process_used(pid)
+        return helper.used()
+
+    def _find_helper(self) -> None:
+        """Keep the files of the fork server open that runs now; it is another one when the first was killed."""
+        pid = self._fork_server()
+        if pid is None or (self._helper is not None and self._helper.pid == pid):
+            return
+        if self._helper is not None:
+            self._helper.close()
+        with contextlib.suppress(OSError):
+            self._helper = Process(pid)
 
     @property
     def short(self) -> str | None:
@@ -236,7 +257,7 @@ class Guard:
             for watch in watches:
                 watch.measure()
         shared = sum(min(watch.used, watch.baseline) for watch in watches)
-        total = process_used(os.getpid()) + self.helpers_used() + sum(watch.used for watch in watches) - shared
+        total = self._self.used() + self.helpers_used() + sum(watch.used for watch in watches) - shared
         self.used, self.peak_used = total, max(self.peak_used, total)
         for watch in watches:
             self.fit(watch, shrink=False)
@@ -245,6 +266,7 @@ class Guard:
         self._relieve(total, room, seldom=now - self._slow_at >= SELDOM_S)
         if now - self._slow_at >= SELDOM_S:
             self._slow_at = now
+            self._find_helper()
             self.supervisor_peak_resident = max(self.supervisor_peak_resident, peak_resident(os.getpid()))
         going = sum(watch.used for watch in watches if watch.killed is not None)
         verdict = decide([watch for watch in watches if watch.killed is None], total - going, room)

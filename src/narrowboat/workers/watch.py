@@ -29,7 +29,6 @@ class Watch:
     Attributes:
         reserved: tells its reservation at any time.
         baseline: what the worker used when it had just been forked: pages shared with the fork server.
-        held: what it used when it last used anything: a process that ends shows nothing before its memory is free.
         killed: why the guard killed it, with the numbers; None while it has not.
         overran: it was killed for passing its own reservation, not for the sum of all.
         slot: its own cgroup; None where it has none.
@@ -41,7 +40,6 @@ class Watch:
     reserved: Callable[[], int]
     baseline: int = 0
     used: int = 0
-    held: int = 0
     peak: int = 0
     killed: str | None = None
     overran: bool = False
@@ -62,15 +60,19 @@ class Watch:
 
     @property
     def leaving(self) -> int:
-        """Bytes that are on their way back, when it is ending."""
-        return self.held - self.used if self.killed is not None or not self.used else 0
+        """Bytes of its processes that have ended which may not be free yet."""
+        return 0 if self.tree is None else self.tree.leaving
 
     def measure(self) -> None:
-        """Read what it uses now."""
+        """Read what it uses now.
+
+        Pages that it shares with its own children after a fork are counted for each; its cgroup knows better.
+        """
         if self.tree is None:
             self.tree = Tree(self.pid)
         self.used = self.tree.used()
-        self.held = self.used or self.held
+        if self.slot is not None and len(self.tree.members) > 1:
+            self.used = min(self.used, self.slot.group.charged() + self.baseline)
         self.peak = max(self.peak, self.used)
 
     def close(self) -> None:
