@@ -19,6 +19,7 @@ from typing import Any
 from narrowboat.config import setting, variable
 from narrowboat.errors import UsageError
 from narrowboat.sizes import parse_size
+from narrowboat.values import GUARD_MEANS
 
 _YES, _NO = ("1", "true", "yes", "on"), ("0", "false", "no", "off")
 _UNITS_S = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 604800}
@@ -144,6 +145,12 @@ def one_of(*allowed: str) -> Callable[[str], list[str]]:
     return convert
 
 
+def guard(text: str) -> list[str]:
+    """``auto``, or means of the guard with commas between."""
+    found = words(text)
+    return found if found == ["auto"] else one_of(*GUARD_MEANS)(text)
+
+
 def text(given: str) -> str:
     """Text that is not empty."""
     if not given.strip():
@@ -156,6 +163,15 @@ COMMON = (
     Option("--cores", "cores to use (default: all that this process may run on)", count, "N"),
     Option("--home", "folder of the journal and scratch (default: ~/.narrowboat)", folder, "DIR"),
     Option("--report", "write the run report, as JSON, to this file when jobs were run", folder, "FILE"),
+    Option(
+        "--guard",
+        f"what keeps workers to their reservations: auto for all that can be had here, or some of {', '.join(GUARD_MEANS)}"
+        " (default: auto)",
+        guard,
+        "LIST",
+        "auto",
+    ),
+    Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", seconds, "TIME"),
     Option(
         "--drain",
         "on SIGTERM, let running jobs end for so long before they are stopped (default: 5s)",

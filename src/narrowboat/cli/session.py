@@ -42,7 +42,14 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
         NarrowboatError: what ``submit`` raised; what ran is stopped and kept.
     """
     check_report(values.report)
-    async with Runner(values.memory, cores=values.cores, home=values.home, preload=PIPELINE.preload) as runner:
+    async with Runner(
+        values.memory,
+        cores=values.cores,
+        home=values.home,
+        preload=PIPELINE.preload,
+        guard=values.guard,
+        time_limit=values.time_limit,
+    ) as runner:
         session = Session(runner, make_display(out), drain_s=values.drain)
         await session.follow(submit)
         made = await report(runner)
@@ -66,6 +73,7 @@ class Session:
         self._drain_s = drain_s
         self._draining = False
         self._told: dict[str, Entry] = {}
+        self._pressure: str | None = None
         self._stops: list[asyncio.Task[None]] = []
 
     @property
@@ -103,7 +111,11 @@ class Session:
             if entry.state in ENDED and self._told.get(entry.id) is not entry:
                 self._told[entry.id] = entry
                 await self._tell(entry)
-        self._display.show(self._runner.status())
+        status = self._runner.status()
+        if (status.pressure is None) != (self._pressure is None):
+            self._display.note(status.pressure or "memory is no longer short: work is admitted again")
+        self._pressure = status.pressure
+        self._display.show(status)
 
     async def _tell(self, entry: Entry) -> None:
         name = name_of(entry.source)

@@ -47,6 +47,7 @@ class Workshop:
 
     Attributes:
         stopping: nothing new starts.
+        time_limit: seconds that an attempt may take where its step does not say; None for any number.
         granted: called when a step has got its reservation.
     """
 
@@ -55,6 +56,7 @@ class Workshop:
         self.space = space
         self.peaks = peaks
         self.stopping = False
+        self.time_limit: float | None = None
         self.granted: Callable[[], None] = lambda: None
         self.path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the working directory
         self.pool = Pool(budget, guard, server)
@@ -186,7 +188,7 @@ class StepRun:
                     elif frame["op"] == "log":
                         self.record.log(frame["message"])
                     elif frame["op"] == "room":
-                        worker.answer_room(await self._make_room(frame))
+                        worker.answer_room(await self._make_room(frame, reservation))
             ending = await self._ending(worker, answer, kills_before)
         finally:
             reservation.on_cores = lambda _: None
@@ -219,7 +221,7 @@ class StepRun:
             main_path=self._step.main_path,
             path=self._shop.path,
             heartbeat=self._step.heartbeat,
-            time_limit=self._step.time_limit,
+            time_limit=self._step.time_limit or self._shop.time_limit,
         )
 
     async def _take(self, frame: dict[str, Any], reservation: Reservation) -> Item:
@@ -229,9 +231,10 @@ class StepRun:
             reservation.give_back_cores()  # what was in flight on the lent core has come
         return item
 
-    async def _make_room(self, frame: dict[str, Any]) -> dict[str, Any] | None:
+    async def _make_room(self, frame: dict[str, Any], reservation: Reservation) -> dict[str, Any] | None:
+        path, size, what = Path(frame["path"]), frame["size"], frame["what"]
         try:
-            await self._shop.space.make_room(Path(frame["path"]), frame["size"], frame["what"])
+            await self._shop.space.make_room(path, size, what, held=reservation.bytes)
         except NarrowboatError as error:
             return error.to_json()
         return None

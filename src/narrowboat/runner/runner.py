@@ -19,7 +19,7 @@ from typing import Any
 from narrowboat.errors import DiskFull, NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
-from narrowboat.memory.budget import Budget
+from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.memory.machine import LinuxMachine
 from narrowboat.runner.attempts import StepRun, Workshop
@@ -76,7 +76,8 @@ class Runner:
         time_limit: float | None = None,
         budget: Budget | None = None,
     ) -> None:
-        self.budget = budget or Budget(memory, cores=cores)
+        together = any(group.kills_all() for group in own_groups())  # then one mistake costs all: keep more free
+        self.budget = budget or Budget(memory, cores=cores, headroom=2 * HEADROOM if together else HEADROOM)
         self._guard_wanted = guard
         self._time_limit = time_limit
         self._home = None if home is None else Path(home).expanduser().absolute()
@@ -326,6 +327,7 @@ class Runner:
             peak_used=self.guard.peak_used,
             jobs=[job_status(live) for live in self._scheduler.live.values()],
             counts=counts,
+            pressure=self.guard.short,
         )
 
     @property
