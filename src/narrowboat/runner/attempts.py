@@ -16,7 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import Interrupted, NarrowboatError, Overrun, from_json
+from narrowboat.errors import Interrupted, NarrowboatError, Overrun, WorkerDied, from_json
 from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
@@ -162,7 +162,7 @@ class StepRun:
         """The items of one attempt, and last how it ended. Unless it is done, the worker is gone afterwards."""
         shop, started = self._shop, time.monotonic()
         kills_before = shop.budget.machine.kernel_kills()
-        worker = await shop.pool.start(reservation)
+        worker = await self._worker(reservation)
         self._live.used = lambda: worker.watch.used
         loop = asyncio.get_running_loop()
 
@@ -203,6 +203,18 @@ class StepRun:
             self._note_peak(peak, seconds, reservation, ending)
             await self.record.ended(ending.outcome, ending.error, peak, seconds)
         yield ending
+
+    async def _worker(self, reservation: Reservation) -> Worker:
+        """A worker for an attempt. The fork server may be killed meanwhile, and is started again for the next try."""
+        tries = 1
+        while True:
+            try:
+                return await self._shop.pool.start(reservation)
+            except WorkerDied as error:
+                if tries >= KILLS or self._shop.stopping:
+                    raise
+                self.record.log(f"no worker was started, {tries} times in a row: {error.message}")
+                tries += 1
 
     def _keep(self, worker: Worker, reservation: Reservation) -> bool:
         if self._step.fresh or self._shop.stopping:
