@@ -123,6 +123,8 @@ def test_memory_that_others_hold_is_waited_for(monkeypatch: pytest.MonkeyPatch) 
     assert for_good.looks > 900
     with pytest.raises(DiskFull, match="lies in memory"):  # never, so at once
         ask(Space(HOME, for_good, readings), "b/source", 400 * MIB)
+    with pytest.raises(DiskFull, match="lies in memory"):  # what it holds itself does not become free
+        asyncio.run(Space(HOME, for_good, readings).make_room(HOME / "b/source", 90 * MIB, "it", held=30 * MIB))
 
 
 def test_who_grows_unasked_on_a_full_disk_is_found_and_nobody_else(tmp_path: Path) -> None:

@@ -98,8 +98,14 @@ class Space:
         self._given: dict[Path, int] = {}
         self._unasked: dict[Path, int] = {}  # by folder: what it had when the disk became full
 
-    async def make_room(self, path: Path, size: int, what: str) -> None:
+    async def make_room(self, path: Path, size: int, what: str, held: int = 0) -> None:
         """Let the file ``path`` grow to ``size`` bytes in all; what was given before is part of it.
+
+        Args:
+            path: a file below scratch; of others only the disk is looked at.
+            size: bytes.
+            what: what needs it, for the message.
+            held: bytes of memory that the one who asks has reserved: nothing frees them while it waits.
 
         Raises:
             DiskFull: there is not so much, with the numbers.
@@ -111,7 +117,7 @@ class Space:
         more = size - used
         if more <= 0:
             return
-        await self._memory_for(path, size - max(used, self._given.get(path, 0)), what)
+        await self._memory_for(path, size - max(used, self._given.get(path, 0)), what, held)
         self._check_disk(path, more, what)
         before = self._given.get(path)
         self._given[path] = size  # from here on nobody else gets it
@@ -143,13 +149,13 @@ class Space:
             promised=self.promised(but=path),
         )
 
-    async def _memory_for(self, path: Path, more: int, what: str) -> None:
+    async def _memory_for(self, path: Path, more: int, what: str, held: int) -> None:
         """Wait a while for what others hold, and no longer: they may wait for what this job holds."""
         if self._memory is None or more <= 0:
             return
         waited = 0.0
         while more > (free := self._memory.free() - self.promised(but=path)):
-            if more > self._memory.whole() or waited >= self._patience_s:
+            if more > self._memory.whole() - held or waited >= self._patience_s:
                 raise DiskFull(
                     f"{what} needs {format_size(more)} in {path.parent}, which lies in memory:"
                     f" {format_size(max(0, free))} of the budget are free",
