@@ -1,6 +1,7 @@
 """Frozen values that cross the borders between packages.
 
-Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), what the guard can use, and the JSON types.
+Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), what the guard can use, and the
+JSON types.
 """
 
 from __future__ import annotations

@@ -165,8 +165,8 @@ COMMON = (
     Option("--report", "write the run report, as JSON, to this file when jobs were run", folder, "FILE"),
     Option(
         "--guard",
-        f"what keeps workers to their reservations: auto for all that can be had here, or some of {', '.join(GUARD_MEANS)}"
-        " (default: auto)",
+        f"what keeps workers to their reservations: some of {', '.join(GUARD_MEANS)}, or auto for all that can be had"
+        " here (default: auto)",
         guard,
         "LIST",
         "auto",

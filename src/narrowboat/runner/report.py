@@ -27,12 +27,15 @@ VERSION = 1
 async def report(runner: Runner) -> dict[str, Any]:
     """The report of a run so far; the runner must still be open. Sizes in bytes, times in seconds."""
     runner.guard.poll()  # a run that ended between two polls has figures too
+    groups = own_groups()
     return {
         "version": VERSION,
         "limit_bytes": runner.budget.limit.bytes,
         "limit_source": runner.budget.limit.source,
         "budget_bytes": runner.budget.bytes,
-        "enforcement": [tier.name for tier in tiers(runner.guard.means, own_groups()) if tier.in_force],
+        "enforcement": [tier.name for tier in tiers(runner.guard.means, groups) if tier.in_force],
+        "oom_group": any(group.kills_all() for group in groups),
+        "pressure": [event.to_json() for event in runner.guard.pressure.events],
         "wall_s": round(time.monotonic() - runner.started, 3),
         "supervisor_peak_bytes": runner.guard.supervisor_peak_resident,
         "peak_used_bytes": runner.guard.peak_used,

@@ -61,6 +61,7 @@ class Status:
         peak_used: the most that was.
         jobs: those that run, oldest first.
         counts: jobs of this run by state.
+        pressure: what is done about memory being short, with the numbers; None while it is not.
     """
 
     memory: Snapshot
@@ -68,6 +69,7 @@ class Status:
     peak_used: int
     jobs: list[JobStatus]
     counts: dict[str, int]
+    pressure: str | None = None
 
     def to_json(self) -> dict[str, Any]:
         """The status as JSON."""

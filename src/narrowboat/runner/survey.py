@@ -16,7 +16,6 @@ from typing import Any
 from narrowboat.disk import file_system, in_memory
 from narrowboat.errors import HomeHeld, NarrowboatError
 from narrowboat.journal.lock import HomeLock
-from narrowboat.memory.budget import HEADROOM
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
@@ -26,7 +25,13 @@ from narrowboat.workers.tiers import tiers
 _PROOF = Step("narrowboat.sizes:format_size", memory="16M", name="a first step")
 
 
-async def survey(home: Path, memory: int | None, cores: int | None, preload: Sequence[str] = ()) -> dict[str, Any]:
+async def survey(
+    home: Path,
+    memory: int | None,
+    cores: int | None,
+    preload: Sequence[str] = (),
+    guard: str | Sequence[str] = "auto",
+) -> dict[str, Any]:
     """All of it, as JSON; sizes in bytes. Starts a runner on a home of its own.
 
     Args:
@@ -34,9 +39,10 @@ async def survey(home: Path, memory: int | None, cores: int | None, preload: Seq
         memory: ``--memory``.
         cores: ``--cores``.
         preload: as a run would have it: it is part of what the fork server uses.
+        guard: ``--guard``.
     """
     groups = own_groups()
-    async with Runner(memory, cores=cores, preload=preload) as runner:
+    async with Runner(memory, cores=cores, preload=preload, guard=guard) as runner:
         worker: dict[str, Any] | None = None
         try:
             await runner.call(_PROOF, 1)
@@ -57,7 +63,7 @@ async def survey(home: Path, memory: int | None, cores: int | None, preload: Seq
                 "bound_by": room.bound_by,
                 "others_bytes": room.others_bytes,
                 "own_bytes": figures.own,
-                "headroom_bytes": HEADROOM,
+                "headroom_bytes": runner.budget.headroom,
             },
             "cores": figures.cores,
             "worker_error": worker,

@@ -237,7 +237,7 @@ class Guard:
         """What is done against pressure now, with the numbers; None while there is none."""
         if self.pressure.stage is Stage.CALM:
             return None
-        return f"{_DONE[self.pressure.stage]}: {self.pressure.reading}"
+        return f"memory is short, {self.pressure.reading}: {_DONE[self.pressure.stage]}"
 
     def _run(self) -> None:
         while not self._stopped:
@@ -257,7 +257,8 @@ class Guard:
             for watch in watches:
                 watch.measure()
         shared = sum(min(watch.used, watch.baseline) for watch in watches)
-        total = self._self.used() + self.helpers_used() + sum(watch.used for watch in watches) - shared
+        own = self._self.used() + self.helpers_used() + self._budget.files_used()
+        total = own + sum(watch.used for watch in watches) - shared
         self.used, self.peak_used = total, max(self.peak_used, total)
         for watch in watches:
             self.fit(watch, shrink=False)

@@ -28,7 +28,7 @@ _GROWS = 12 * MIB
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Look, tell, advise; always 0."""
-    found = asyncio.run(survey(values.home, values.memory, values.cores, PIPELINE.preload))
+    found = asyncio.run(survey(values.home, values.memory, values.cores, PIPELINE.preload, values.guard))
     cache = default_cache().expanduser().absolute()
     found["packs"] = {pack.name: pack_folder(pack.name, cache).is_dir() for pack in packs()}
     found["cache"] = str(cache)
