@@ -138,6 +138,7 @@ _VALUES = {
     "CODE": ("en", "en"),
     "TEXT": ("word", "word"),
     "TIME": ("2h", 7200.0),
+    "MEANS": ("polling,rlimit", ["polling", "rlimit"]),
 }
 
 

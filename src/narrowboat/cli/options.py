@@ -168,7 +168,7 @@ COMMON = (
         f"what keeps workers to their reservations: some of {', '.join(GUARD_MEANS)}, or auto for all that can be had"
         " here (default: auto)",
         guard,
-        "LIST",
+        "MEANS",
         "auto",
     ),
     Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", seconds, "TIME"),
