@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from narrowboat.errors import WorkerDied
 from narrowboat.memory.budget import GRACE, Budget
 from narrowboat.memory.processes import start_ticks
 from narrowboat.sizes import MIB
@@ -302,6 +303,24 @@ def test_when_the_fork_server_is_killed_its_workers_go_and_the_next_worker_start
         await until(lambda: gone(worker.pid))
         assert (await made.run("echo", 1))[0][-1]["result"] == 1
         assert made.server.pid != first
+
+    run(tmp_path, work)
+
+
+def test_a_fork_server_that_owes_an_answer_for_too_long_is_replaced(tmp_path: Path) -> None:
+    async def work(made: Yard) -> None:
+        assert (await made.run("echo", 1))[0][-1]["result"] == 1
+        first = made.server.pid
+        assert first is not None
+        os.kill(first, signal.SIGSTOP)
+        made.server.look(1000)  # it owes nothing yet
+        starting = asyncio.ensure_future(made.start())
+        await asyncio.sleep(0)
+        made.server.look(1000)
+        with pytest.raises(WorkerDied):
+            await starting
+        await until(lambda: gone(first))
+        assert (await made.run("echo", 2))[0][-1]["result"] == 2
 
     run(tmp_path, work)
 

@@ -111,7 +111,8 @@ def _totals(status: Status) -> str:
     figures = status.memory
     counts = [f"{status.counts[state]} {state}" for state in ("running", "queued", "done", "failed", "cancelled")]
     jobs = ", ".join(text for text in counts if not text.startswith("0 ")) or "starting"
+    idle = f" ({format_size(figures.idle)} idle)" if figures.idle else ""
     return (
-        f"{jobs} · {format_size(status.used)} used · {format_size(figures.reserved)} reserved of"
+        f"{jobs} · {format_size(status.used)} used · {format_size(figures.reserved)}{idle} reserved of"
         f" {format_size(max(0, figures.budget))} budget · limit {format_size(figures.limit.bytes)}"
     )

@@ -312,7 +312,7 @@ class StepRun:
         elif ending.outcome == "killed":
             assert ending.error is not None
             kills = await self.record.kills()
-            self.record.log(f"killed from outside, {kills} times in a row: {ending.error.message}")
+            self.record.log(f"kill {kills} of {KILLS} in a row: {ending.error.message}")
             if kills >= KILLS:
                 raise _after(KILLS, ending.error)
         elif ending.outcome == "failed":
