@@ -1,0 +1,370 @@
+"""One batch of transcriptions as a real command, killed at random moments and started again until it is done.
+
+Covers: the sounds of a batch, a server for some of them, the command's processes and who is who among them, moments
+and victims, what a dead supervisor left and how soon that was gone.
+Does not cover: what was committed (``kills_proof``), judging (``kills``).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Any
+
+import box
+import kills_proof
+import speech
+
+MARK = "BENCH_KILLS"
+FORMATS = ("txt", "srt", "vtt", "json")
+VICTIMS = ("the supervisor", "the fork server", "a worker", "all of them", "supervisor and fork server")
+#: When the next kill comes, and how often of a hundred. The first three count from the start of a supervisor or the
+#: kill before; the others from when the supervisor serves: any time, while outputs are being written, when the journal
+#: has just been written.
+MOMENTS = {
+    "first 0.3 s": 10,
+    "start-up": 10,
+    "twice": 10,
+    "any time": 45,
+    "writing outputs": 10,
+    "journal commit": 15,
+}
+#: Seconds of those that do not wait for a supervisor to serve.
+_AT_ONCE = {"first 0.3 s": (0.0, 0.3), "start-up": (0.3, 2.0), "twice": (0.0, 0.05)}
+#: Seconds in which what a dead supervisor left must be gone: processes, groups, scratch of its own.
+CLEAN_S = 5.0
+#: Seconds that a supervisor may take to serve; one that takes longer is killed all the same.
+_SERVES_S = 30.0
+_SERVED_A_SECOND = 400_000  # bytes: slow enough to be killed meanwhile
+_PIECE = 1 << 14
+_LOOK_S = 0.003
+_OTHER_LOOKS_S = 0.05
+
+
+# -- what is transcribed ----------------------------------------------------------------------------------------------
+
+
+def make_sounds(folder: Path, count: int, longest_s: float) -> list[Path]:
+    """Different speech: episodes of a third of ``longest_s`` up to all of it, and recorded clips among them."""
+    clips = sorted(speech.RECORDED.glob("librispeech/*.flac"))
+    made = []
+    for number in range(count):
+        if clips and number % 4 == 3:
+            made.append(clips[number % len(clips)])
+        else:
+            seconds = longest_s * (1 + number % 3) / 3
+            made.append(speech.episode(folder / f"episode-{number}.mp3", seconds, skip=23 * number))
+    return made
+
+
+@contextlib.contextmanager
+def served(files: list[Path]) -> Iterator[list[str]]:
+    """The sources of a batch: every third file has an address in the place of its path."""
+    by_path = {f"/{file.name}": file for file in files}
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_HEAD(self) -> None:
+            self._head(0)
+
+        def do_GET(self) -> None:
+            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
+            data = self._head(int(asked[1]) if asked else 0)
+            with contextlib.suppress(ConnectionError):  # who asked was killed
+                for at in range(0, len(data), _PIECE):
+                    self.wfile.write(data[at : at + _PIECE])
+                    time.sleep(_PIECE / _SERVED_A_SECOND)
+
+        def _head(self, start: int) -> bytes:
+            data = by_path[self.path].read_bytes()
+            with contextlib.suppress(ConnectionError):
+                self.send_response(206 if start else 200)
+                self.send_header("Content-Type", "audio/mpeg")
+                self.send_header("Content-Length", str(len(data) - start))
+                self.send_header("ETag", f'"{len(data)}"')
+                if start:
+                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
+                self.end_headers()
+            return data[start:]
+
+        def log_message(self, *_: Any) -> None:
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        address = f"http://127.0.0.1:{server.server_port}"
+        yield [f"{address}/{file.name}" if number % 3 == 1 else str(file) for number, file in enumerate(files)]
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+# -- the command's processes ------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a command runs: its own home, outputs, temporary files, and the box around all its processes.
+
+    Attributes:
+        mark: what its processes, and theirs, carry in their environment.
+    """
+
+    folder: Path
+    arguments: list[str]
+    group: box.Group | None
+    mark: str
+
+    @property
+    def home(self) -> Path:
+        return self.folder / "home"
+
+    @property
+    def out(self) -> Path:
+        return self.folder / "out"
+
+    @property
+    def temporary(self) -> Path:
+        return self.folder / "tmp"
+
+    @property
+    def witness(self) -> Path:
+        return self.folder / "computed.jsonl"
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "output.txt"
+
+    def start(self, number: int) -> subprocess.Popen[bytes]:
+        """Start the command; ``number`` tells its processes from those of the others before."""
+        self.temporary.mkdir(parents=True, exist_ok=True)
+        command = [sys.executable, "-m", "narrowboat", "transcribe", *self.arguments, "--out", str(self.out)]
+        command += ["--home", str(self.home), "--formats", ",".join(FORMATS), "--quiet"]
+        modules = [str(Path(__file__).with_name("witness")), os.environ.get("PYTHONPATH", "")]
+        env = {
+            **os.environ,
+            "PYTHONPATH": os.pathsep.join(filter(None, modules)),
+            "TMPDIR": str(self.temporary),
+            "BENCH_KILLS_WITNESS": str(self.witness),
+            MARK: f"{self.mark}-{number}",
+        }
+        with self.log.open("ab") as log:
+            entered = self.group.enter(command) if self.group else command
+            return subprocess.Popen(entered, env=env, stdin=subprocess.DEVNULL, stdout=log, stderr=log)
+
+    def processes(self, number: int | None = None) -> list[int]:
+        """Processes of the command, of the one that was started as ``number`` or of all."""
+        needle = f"{MARK}={self.mark}-".encode() + (b"" if number is None else f"{number}\0".encode())
+        found = []
+        for folder in Path("/proc").glob("[0-9]*"):
+            with contextlib.suppress(OSError):
+                if needle in (folder / "environ").read_bytes():
+                    found.append(int(folder.name))
+        return found
+
+    def groups(self, pid: int | None = None) -> list[Path]:
+        """Memory cgroups that a supervisor (any: None) made for its workers and that are still there."""
+        top = self.group.path if self.group else None
+        return [] if top is None else list(top.rglob(f"narrowboat-{pid or ''}*/"))
+
+    def used(self) -> list[Path]:
+        """Scratch files and folders, begun outputs, temporary files: nothing of this outlives its jobs."""
+        begun = [path for path in self.out.glob("*") if path.name.startswith(".") or path.suffix == ".part"]
+        return [*(self.home / "scratch").rglob("*"), *begun, *self.temporary.rglob("*")]
+
+
+def children(pid: int) -> list[int]:
+    """The processes that a process has started."""
+    found = []
+    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            found += [int(child) for child in task.read_text().split()]
+    return found
+
+
+def family(supervisor: int) -> tuple[int | None, list[int]]:
+    """The fork server below a supervisor, and its workers."""
+    for child in children(supervisor):
+        with contextlib.suppress(OSError):
+            if b"narrowboat.workers.forkserver" in Path(f"/proc/{child}/cmdline").read_bytes():
+                return child, children(child)
+    return None, []
+
+
+def end(pids: list[int]) -> None:
+    """SIGKILL."""
+    for pid in pids:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(pid, signal.SIGKILL)
+
+
+# -- killing ----------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Kill:
+    """One kill. Times in seconds: since the batch began, since the supervisor was started."""
+
+    at_s: float
+    age_s: float
+    moment: str
+    victim: str
+    processes: int
+    during: list[str]
+
+
+@dataclass
+class Left:
+    """What a dead supervisor left, until it is gone."""
+
+    number: int
+    pid: int
+    calls: list[Path]
+    since: float
+
+
+@dataclass
+class Disturbed:
+    """A batch that is killed until ``kills`` are done, and then left to end.
+
+    Attributes:
+        cleaned_s: for each supervisor that died, seconds from the next start (or from its death, if it took that
+            long) until nothing was left of it.
+        rc: how the last one ended.
+    """
+
+    place: Place
+    chance: random.Random
+    wait_s: tuple[float, float]
+    kills: int
+    patience_s: float
+    done: list[Kill] = field(default_factory=list)
+    committed: kills_proof.Committed = field(default_factory=kills_proof.Committed)
+    cleaned_s: list[float] = field(default_factory=list)
+    left: list[Left] = field(default_factory=list)
+    rc: int | None = None
+    _number: int = 0
+    _looked: float = 0.0
+
+    def run(self) -> None:
+        """To the end, or until it takes too long."""
+        self._began = time.monotonic()
+        self._start()
+        fresh = True
+        while len(self.done) < self.kills:
+            moment = self._moment(fresh)
+            if not self._wait(moment):
+                break
+            fresh = self._kill(moment)
+        until = time.monotonic() + self.patience_s
+        self._until(lambda: time.monotonic() > until)
+        self.rc = self._process.poll()
+        if self.rc is None:
+            end(self.place.processes())
+            self._process.wait()
+        until = time.monotonic() + box.LEAVE_S
+        while (self.left or self.place.processes()) and time.monotonic() < until:
+            self._look()
+            time.sleep(_OTHER_LOOKS_S)
+        self.committed.add(kills_proof.snapshot(self.place.home))
+
+    def _start(self) -> None:
+        self._number += 1
+        self._started, self._started_at = time.monotonic(), time.time()
+        self._process = self.place.start(self._number)
+
+    def _moment(self, fresh: bool) -> str:
+        chosen = self.chance.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+        return chosen if fresh or chosen == "twice" or chosen not in _AT_ONCE else "any time"
+
+    def _wait(self, moment: str) -> bool:
+        """Wait for the moment, or for as long as any wait is; False when the command ended before it came."""
+        if moment not in _AT_ONCE:
+            until = time.monotonic() + _SERVES_S
+            if not self._until(lambda: self._serves() or time.monotonic() >= until):
+                return False
+        until = time.monotonic() + self.chance.uniform(*_AT_ONCE.get(moment, self.wait_s))
+        log = self.place.home / "journal.db-wal"
+        before = _changed(log)
+        seen: Callable[[], bool] = lambda: False  # noqa: E731
+        if moment == "writing outputs":
+            until = time.monotonic() + 2 * self.wait_s[1]
+            seen = lambda: next(self.place.out.glob(".*.part"), None) is not None  # noqa: E731
+        elif moment == "journal commit":
+            seen = lambda: _changed(log) != before  # noqa: E731
+        return self._until(lambda: time.monotonic() >= until or seen())
+
+    def _until(self, true: Callable[[], bool]) -> bool:
+        while not true():
+            if self._process.poll() is not None:
+                return False
+            self._look()
+            time.sleep(_LOOK_S)
+        return self._process.poll() is None
+
+    def _kill(self, moment: str) -> bool:
+        """Kill somebody who is there; True when the supervisor was started again."""
+        supervisor, at = self._process.pid, time.time()
+        server, workers = family(supervisor)
+        names = [VICTIMS[0], VICTIMS[3]]
+        names += [VICTIMS[1], VICTIMS[4]] if server is not None else []
+        names += [VICTIMS[2]] * 2 if workers else []
+        name = self.chance.choice(names)
+        servers = [] if server is None else [server]
+        pids = {
+            VICTIMS[0]: [supervisor],
+            VICTIMS[1]: servers,
+            VICTIMS[2]: [self.chance.choice(workers)] if workers else [],
+            VICTIMS[3]: self.chance.sample([supervisor, *servers, *workers], 1 + len(servers) + len(workers)),
+            VICTIMS[4]: [supervisor, *servers],
+        }[name]
+        age = time.monotonic() - self._started
+        end(pids)
+        if supervisor in pids:
+            self._process.wait()
+            self.left.append(Left(self._number, supervisor, self._calls(), time.monotonic()))
+        during = kills_proof.at_work(self.place.home, at) or (["start-up"] if not self._serves() else ["between steps"])
+        self.committed.add(kills_proof.snapshot(self.place.home))
+        self.done.append(Kill(time.monotonic() - self._began, age, moment, name, len(pids), during))
+        if supervisor in pids:
+            self._start()
+        return supervisor in pids
+
+    def _serves(self) -> bool:
+        with contextlib.suppress(OSError):
+            return (self.place.home / "control.sock").stat().st_mtime > self._started_at
+        return False
+
+    def _calls(self) -> list[Path]:
+        return list((self.place.home / "scratch").glob("call-*"))
+
+    def _look(self) -> None:
+        """See whether what dead supervisors left is gone."""
+        if not self.left or time.monotonic() < self._looked + _OTHER_LOOKS_S:
+            return
+        self._looked = time.monotonic()
+        for one in list(self.left):
+            gone = not self.place.groups(one.pid) and not any(path.exists() for path in one.calls)
+            if gone and not self.place.processes(one.number):
+                self.left.remove(one)
+                self.cleaned_s.append(time.monotonic() - max(one.since, self._started))
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    with contextlib.suppress(OSError):
+        found = path.stat()
+        return found.st_mtime_ns, found.st_size
+    return 0, 0
