@@ -93,7 +93,7 @@ class Budget:
 
     def refresh(self) -> None:
         """Read the machine again, give what has become free to who waits, lend idle cores, refuse the hopeless."""
-        helpers, workers = self._helpers() + self._files(), self._workers_used()
+        helpers, workers = self._helpers() + self.files_used(), self._workers_used()
         supervisor = self.machine.supervisor_used()
         room = self.machine.room(supervisor + helpers + workers)
         with self._lock:
@@ -104,6 +104,10 @@ class Budget:
             self._recall(self._reserved() - self.bytes)  # others have grown: idle workers make room for them
             self._admit()
             self._lend()
+
+    def files_used(self) -> int:
+        """Bytes of our files that lie in memory, as read now."""
+        return self._files()
 
     @property
     def bytes(self) -> int:

@@ -204,11 +204,14 @@ class Space:
             return []
 
     def _too_much(self, folder: Path, taken: int, free: int, floor: int) -> DiskFull:
-        where = "memory" if self._memory is not None else "the disk"
+        grown = f"the files in {folder} have grown to {format_size(taken)}"
+        if free < floor:
+            message = f"the disk is full: {grown}, with {format_size(free)} free, and {format_size(floor)} have to stay"
+        else:
+            message = f"memory is full: {grown}, and they lie in memory"
         return DiskFull(
-            f"{where} is full: the files in {folder} have grown to {format_size(taken)},"
-            f" with {format_size(free)} free, of which {format_size(floor)} have to stay",
-            hint=_MEMORY_HINT if self._memory is not None else "free some, or use --home on a larger disk",
+            message,
+            hint="free some, or use --home on a larger disk" if free < floor else _MEMORY_HINT,
             path=str(folder),
             used_bytes=taken,
             free_bytes=free,
