@@ -1,4 +1,4 @@
-"""Writes trace files of made-up steps, for ``bench/estimator.py``: one file for each way in which a peak may come about.
+"""Writes traces of made-up steps, for ``bench/estimator.py``: one file for each way in which a peak may come about.
 
     python bench/made_up_traces.py DIR [--seed 1]
 

@@ -7,7 +7,7 @@ JSON types.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeAlias
 
 Json: TypeAlias = Any  # str | int | float | bool | None | list[Json] | dict[str, Json]
@@ -33,6 +33,10 @@ class Demand:
     cores: int = 1
     most_cores: int = 1
     bytes_per_core: int = 0
+
+    def with_bytes(self, size: int) -> Demand:
+        """The same, with another size of memory."""
+        return replace(self, bytes=size)
 
 
 @dataclass(frozen=True, slots=True)

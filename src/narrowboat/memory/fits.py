@@ -15,8 +15,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
 from operator import mul
+from typing import NamedTuple
 
 #: The share of attempts that may exceed an estimate.
 WANTED = 0.01
@@ -28,8 +28,7 @@ _LARGEST_POWER = 50.0  # e to this is more than any memory
 _LEAST_FREEDOM = 0.05
 
 
-@dataclass(frozen=True, slots=True)
-class Fit:
+class Fit(NamedTuple):
     """Bytes to reserve, of one feature.
 
     Attributes:
@@ -127,4 +126,4 @@ def _power(name: str, values: Sequence[float], peaks: Sequence[float], caution: 
 def _with_cost(fit: Fit, values: Sequence[float], peaks: Sequence[float]) -> Fit:
     at = fit.at
     cost = sum(max(at(value), peak) for value, peak in zip(values, peaks, strict=True)) / len(peaks)
-    return replace(fit, cost=cost)
+    return fit._replace(cost=cost)
