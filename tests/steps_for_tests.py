@@ -2,6 +2,7 @@
 
 import ctypes
 import json
+import mmap
 import os
 import signal
 import subprocess
@@ -305,3 +306,72 @@ def speech(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
     for at in range(cursor or 0, given["n"]):
         segment = {"start": float(at), "end": at + 0.9, "text": given["text"], "confidence": 0.9}
         yield Item({"start": float(at), "end": at + 1.0, "segments": [segment]}, at + 1)
+
+
+def _fill(mib: int, flags: int = mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS) -> mmap.mmap:
+    """Take ``mib`` in one native allocation and touch all of it, as fast as the machine does."""
+    block = mmap.mmap(-1, mib * MIB, flags=flags)
+    ctypes.memset(ctypes.addressof(ctypes.c_char.from_buffer(block)), 1, mib * MIB)
+    return block
+
+
+def jumps(mib: int) -> str:
+    """One native allocation, held for a while."""
+    block = _fill(mib)
+    time.sleep(0.5)
+    return f"was let have {len(block) // MIB} MiB"
+
+
+def jumps_shared(mib: int) -> str:
+    """The same in memory that is mapped MAP_SHARED."""
+    block = _fill(mib, mmap.MAP_SHARED | mmap.MAP_ANONYMOUS)
+    time.sleep(0.5)
+    return f"was let have {len(block) // MIB} MiB"
+
+
+def jumps_in_a_child(mib: int) -> str:
+    """The same in a process that it starts, and whose death it only hears of."""
+    code = f"import steps_for_tests; steps_for_tests.jumps({mib})"
+    subprocess.run(
+        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
+    )
+    return "the child was let live"
+
+
+def jumps_in_a_daemon(mib: int) -> str:
+    """The same in a process that has left its session and lost its parent."""
+    if os.fork() == 0:
+        os.setsid()
+        if os.fork() == 0:
+            _fill(mib)
+            time.sleep(600)
+        os._exit(0)
+    time.sleep(2)
+    return "the daemon was let live"
+
+
+def forks_many(given: dict[str, int]) -> str:
+    """So many processes that hold ``mib`` each."""
+    for _ in range(given["processes"]):
+        if os.fork() == 0:
+            _fill(given["mib"])
+            time.sleep(600)
+            os._exit(0)
+    time.sleep(2)
+    return "all were let live"
+
+
+def writes_and_reads(mib: int) -> int:
+    """Write a file much larger than any reservation, and read it twice; its bytes."""
+    path = context.scratch() / "large"
+    with path.open("wb") as file:
+        for _ in range(mib):
+            file.write(bytes(MIB))
+    size = 0
+    for _ in range(2):
+        size = 0
+        with path.open("rb") as file:
+            while part := file.read(MIB):
+                size += len(part)
+    path.unlink()
+    return size

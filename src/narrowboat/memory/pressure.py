@@ -139,7 +139,7 @@ class Pressure:
             self._better_since = None
         elif self._better_since is None:
             self._better_since = now
-        if wanted == self.stage or (wanted < self.stage and now - (self._better_since or now) < HOLD_S):
+        if wanted == self.stage or (self._better_since is not None and now - self._better_since < HOLD_S):
             return False
         self.stage, self._better_since = wanted, None
         return True

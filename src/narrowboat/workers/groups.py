@@ -169,19 +169,15 @@ class Groups:
             OSError: none can be made any more.
         """
         with self._lock:
+            # An empty group may be removed by whoever may write there, a supervisor that can't see our pid for one.
+            self._free = [slot for slot in self._free if slot.door.exists()]
             slot = next((slot for slot in self._free if slot.is_free()), None)
             if slot is None:
                 slot = self._make()
             else:
                 self._free.remove(slot)
-        try:
-            slot.renew()
-            slot.fit(size)
-        except OSError:  # somebody has removed it while it was empty
-            with self._lock:
-                self._all.remove(slot)
-                slot = self._make()
-            slot.fit(size)
+        slot.renew()
+        slot.fit(size)
         return slot
 
     def give_back(self, slot: Slot) -> None:

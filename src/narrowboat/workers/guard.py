@@ -59,6 +59,7 @@ class Guard:
         self._leaving: list[tuple[float, int]] = []  # until when, bytes of those that have ended
         self._room: int | None = None  # bytes, read afresh while little is free
         self._room_at = 0.0
+        self._known = budget.room
         self._slow_at = 0.0
         self._took_s = 0.0
         self._stopped = False
@@ -284,10 +285,12 @@ class Guard:
         if free >= PAUSE_BELOW * self._budget.headroom:
             self._room = None
             return free
-        if self._room is None or now - self._room_at >= FRESH_S or self._room - total < LAST_STAND:
+        stale = now - self._room_at >= FRESH_S or self._known is not self._budget.room
+        if self._room is None or stale or self._room - total < LAST_STAND:
             with self._lock:
                 leaving = self._on_its_way_back()
             self._room, self._room_at = self._budget.machine.room(total + leaving).bytes, now
+            self._known = self._budget.room
         return self._room - total
 
     def _relieve(self, total: int, room: int, *, seldom: bool) -> None:

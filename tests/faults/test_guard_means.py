@@ -1,0 +1,102 @@
+"""Each means of the guard alone, and all together, against hogs in a real box of 512 MB."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+from boxes import boxed
+
+MIB = 1 << 20
+TESTS = str(Path(__file__).parents[1])
+RESERVED = 60 * MIB
+JUMP = 360  # MiB: 300 past the reservation
+
+RUN = """
+import asyncio, json, sys
+import steps_for_tests as steps
+from narrowboat import Runner, Step
+from narrowboat.runner.report import report
+from narrowboat.runner.attempts import StepRun
+
+def give_up(self, ending, reservation):
+    raise ending.error
+
+StepRun._grow = give_up  # an overrun would start again with more, and hide how the first try ended
+
+async def main(guard, calls):
+    told = {}
+    async with Runner(guard=guard) as runner:
+        async def one(name, function, memory, inputs):
+            async for result in runner.map(Step(getattr(steps, function), memory=memory, name=name), inputs):
+                end = result.error.to_json() if result.error else {"code": "done", "value": result.value}
+                told.setdefault(name, []).append(end)
+        await asyncio.gather(*(one(*call) for call in calls))
+        print(json.dumps({"told": told, "report": await report(runner),
+                          "kernel_kills": runner.budget.machine.kernel_kills()}), flush=True)
+
+asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
+"""
+
+
+def run(box: list[str], guard: str, calls: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What the run told, and what the box measured. Nothing is tried again with more, so that each end is seen."""
+    done = subprocess.run(
+        [*box, "512M", "--", sys.executable, "-c", RUN, guard, json.dumps(calls)],
+        env={**os.environ, "PYTHONPATH": TESTS},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+
+
+HOGS = ["jumps", "jumps_shared", "jumps_in_a_child", "jumps_in_a_daemon"]
+
+
+@pytest.mark.parametrize("guard", ["cgroup", "polling", "auto"])
+def test_who_jumps_past_its_reservation_dies_alone_and_is_told_with_numbers(box: list[str], guard: str) -> None:
+    neighbours = ["fine", "allocate", "40M", [{"mib": 15, "hold": 0.5, "n": n} for n in range(8)]]
+    calls = [[name, name, f"{RESERVED // MIB}M", [JUMP]] for name in HOGS]
+    said, measured = run(box, guard, [*calls, neighbours])
+    assert [end["code"] for end in said["told"]["fine"]] == ["done"] * 8
+    ends = [said["told"][name][0] for name in HOGS]
+    # A daemon that the kernel kills at its worker's limit is nobody's child any more: the step may go on without it.
+    noticed = ends if guard == "polling" else ends[:3]
+    assert [end["code"] for end in noticed] == ["overrun"] * len(noticed), ends
+    for end in noticed:
+        assert end["facts"]["reserved_bytes"] == RESERVED
+        assert end["facts"]["peak_bytes"] >= RESERVED
+        assert "of 60.0 MiB reserved" in end["message"]
+    assert (measured["kernel_kills"], measured["left"], said["kernel_kills"]) == (0, 0, 0)
+    assert measured["peak_used"] < 512 * MIB
+
+
+@pytest.mark.parametrize("guard", ["cgroup", "polling", "auto"])
+def test_page_cache_kills_nobody(box: list[str], guard: str) -> None:
+    said, measured = run(box, guard, [["cache", "writes_and_reads", "40M", [700]]])
+    assert said["told"]["cache"] == [{"code": "done", "value": 700 * MIB}]
+    assert measured["kernel_kills"] == 0
+
+
+@pytest.mark.parametrize("guard", ["cgroup", "polling", "auto"])
+def test_many_processes_of_one_step_are_one_hog(box: list[str], guard: str) -> None:
+    said, measured = run(box, guard, [["many", "forks_many", "60M", [{"processes": 60, "mib": 5}]]])
+    (end,) = said["told"]["many"]
+    if guard == "cgroup":  # the kernel kills as many as it must, and the step may go on without them
+        assert end["code"] in ("overrun", "done")
+    else:
+        assert end["code"] == "overrun"
+    assert (measured["kernel_kills"], measured["left"]) == (0, 0)
+
+
+def test_what_is_in_force_is_reported(box: list[str]) -> None:
+    said, _ = run(box, "cgroup,rlimit", [["fine", "echo", "40M", [1]]])
+    assert said["report"]["enforcement"] == ["cgroup", "own session", "rlimit_data", "subreaper"]
+    assert said["report"]["oom_group"] is False
+    assert said["report"]["pressure"] == []
