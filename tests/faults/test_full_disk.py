@@ -348,9 +348,9 @@ from narrowboat import Job, Pipeline, Runner, Step
 async def fetched(job):
     await job.run(Step(steps.file_size, memory="20M"), {"path": await job.fetch()})
 
-async def main(home, memory, urls, calls):
+async def main(home, guard, memory, urls, calls):
     told = {}
-    async with Runner(memory, home=home) as runner:
+    async with Runner(memory, home=home, guard=guard) as runner:
         for url in urls:
             await runner.submit(Pipeline("fetched", fetched, identity=lambda _: None), url)
         for name, function, reserved, given in calls:
@@ -365,9 +365,11 @@ asyncio.run(main(sys.argv[1], *map(json.loads, sys.argv[2:])))
 """
 
 
-def in_a_box(box: list[str], size: str, home: Path, memory: str | None, urls: list[str], calls: list[Any]) -> Any:
+def in_a_box(
+    box: list[str], size: str, home: Path, memory: str | None, urls: list[str], calls: list[Any], guard: str = "auto"
+) -> Any:
     """What a run with its home in memory told, and what the box measured."""
-    command = [sys.executable, "-c", IN_MEMORY, str(home), *map(json.dumps, (memory, urls, calls))]
+    command = [sys.executable, "-c", IN_MEMORY, str(home), *map(json.dumps, (guard, memory, urls, calls))]
     done = subprocess.run(
         [*box, size, "--", *command],
         env={**os.environ, "PYTHONPATH": TESTS},
@@ -405,14 +407,15 @@ def test_what_fits_is_charged_and_others_wait_for_the_room(
     assert measured["peak_used"] < 400 * MIB
 
 
+@pytest.mark.parametrize("guard", ["auto", "polling"])
 def test_who_writes_to_memory_without_asking_does_not_take_the_supervisor_along(
-    box: list[str], disk_of: Callable[[str], Path]
+    box: list[str], disk_of: Callable[[str], Path], guard: str
 ) -> None:
     calls = [
         ["greedy", "writes_without_end", "40M", [{"mib": 500, "pause": 0.002}]],
         ["fine", "allocate", "60M", [{"mib": 40, "n": n} for n in range(3)]],
     ]
-    said, measured = in_a_box(box, "300M", disk_of("2G") / "home", None, [], calls)
+    said, measured = in_a_box(box, "300M", disk_of("2G") / "home", None, [], calls, guard)
     assert said["greedy"][0]["code"] in ("disk_full", "overrun")
     assert said["fine"] == ["done"] * 3
     assert measured["peak_used"] < 300 * MIB

@@ -96,6 +96,8 @@ class FakeMemory:
 
     def free(self) -> int:
         self.looks -= 1
+        if not self.size:
+            return -1
         return self.size - self.readings.used(HOME) - (self.held if self.looks >= 0 else 0)
 
     def whole(self) -> int:
@@ -141,11 +143,27 @@ def test_who_grows_unasked_on_a_full_disk_is_found_and_nobody_else(tmp_path: Pat
     found = space.takers()
     assert list(found) == [tmp_path / "greedy"]
     assert "the disk is full: the files in" in str(found[tmp_path / "greedy"])
-    assert found[tmp_path / "greedy"].facts["floor_bytes"] == 64 * MIB
+    assert found[tmp_path / "greedy"].facts["used_bytes"] == 101 * MIB + 1
     readings.files[tmp_path.parent / "foreign"] = 0
     assert space.takers() == {}
     readings.files[tmp_path / "greedy/part"] += 50 * MIB  # there is room again
     assert space.takers() == {}
+
+
+def test_who_grows_unasked_in_memory_is_found_at_the_first_look(tmp_path: Path) -> None:
+    readings = FakeDisk(1000 * MIB)
+    memory = FakeMemory(300 * MIB, readings)
+    space = Space(tmp_path, memory, readings)
+    for name in ("greedy", "modest"):
+        (tmp_path / name).mkdir()
+        readings.files[tmp_path / name / "part"] = 100 * MIB
+    assert space.takers() == {}
+    memory.size = 0  # nothing is free, and nobody has grown
+    assert space.takers() == {}
+    readings.files[tmp_path / "greedy/part"] += 2 * MIB
+    found = space.takers()
+    assert list(found) == [tmp_path / "greedy"]
+    assert "memory is full: the files in" in str(found[tmp_path / "greedy"])
 
 
 def test_a_real_file_gets_real_blocks_and_keeps_its_length(tmp_path: Path) -> None:

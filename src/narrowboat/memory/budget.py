@@ -71,7 +71,7 @@ class Budget:
         self._helpers: Callable[[], int] = lambda: 0
         self._files: Callable[[], int] = lambda: 0
         self._own_floor = self.machine.supervisor_used()
-        self._own = self._own_floor
+        self._own, self._filed = self._own_floor, 0
         self._room = Room(self.limit.bytes, 0, self.limit.source)
         self.peak_reserved = 0
         self.refresh()
@@ -93,12 +93,13 @@ class Budget:
 
     def refresh(self) -> None:
         """Read the machine again, give what has become free to who waits, lend idle cores, refuse the hopeless."""
-        helpers, workers = self._helpers() + self.files_used(), self._workers_used()
+        helpers, workers, files = self._helpers(), self._workers_used(), self._files()
         supervisor = self.machine.supervisor_used()
-        room = self.machine.room(supervisor + helpers + workers)
+        room = self.machine.room(supervisor + helpers + workers + files)
         with self._lock:
             in_process = sum(r.bytes for r in self._held if r.in_process)
             self._own = max(supervisor - in_process, min(self._own_floor, supervisor)) + helpers
+            self._filed = files
             self._room = room
             self._refuse_hopeless()
             self._recall(self._reserved() - self.bytes)  # others have grown: idle workers make room for them
@@ -112,11 +113,11 @@ class Budget:
     @property
     def bytes(self) -> int:
         """What reservations may add up to now; below zero when there is not even room for the supervisor."""
-        return self._room.bytes - self._own - self.headroom
+        return self._room.bytes - self._own - self._filed - self.headroom
 
     @property
     def ceiling(self) -> int:
-        """What the budget would be if nobody else used any of the limit."""
+        """What the budget would be if nobody else used any of the limit, and no file lay in memory."""
         return self.limit.bytes - self._own - self.headroom
 
     @property
@@ -132,7 +133,7 @@ class Budget:
                 budget=self.bytes,
                 reserved=self._reserved(),
                 others=self._room.others_bytes,
-                own=self._own,
+                own=self._own + self._filed,
                 cores=self.cores,
                 cores_reserved=self._cores_reserved(),
                 waiting=len(self._waiters),
@@ -388,6 +389,7 @@ class Budget:
             waiter.demand.bytes,
             budget=max(self.bytes, 0),
             own=self._own,
+            files=self._filed,
             headroom=self.headroom,
             limit=self.limit,
             room=self._room,

@@ -11,17 +11,22 @@ from narrowboat.memory.machine import Limit, Room
 from narrowboat.sizes import format_size
 
 
-def refusal(what: str, demand: int, *, budget: int, own: int, headroom: int, limit: Limit, room: Room) -> CannotFit:
+def refusal(
+    what: str, demand: int, *, budget: int, own: int, files: int, headroom: int, limit: Limit, room: Room
+) -> CannotFit:
     """The error for ``what``, which asked for ``demand`` bytes of ``budget``.
 
     Args:
         own: bytes of the supervisor and the fork server.
+        files: bytes of our files that lie in memory.
         headroom: bytes kept free.
         room: what the whole tree may use; what others use counts unless only the machine bounds us.
     """
     others = room.others_bytes if room.bound_by != "machine" else 0
-    needed = demand + own + headroom + others
+    needed = demand + own + files + headroom + others
     taken = f"{format_size(own)} for the supervisor, {format_size(headroom)} headroom"
+    if files:
+        taken += f", {format_size(files)} for files that lie in memory"
     if others:
         taken += f", {format_size(others)} that others use"
     return CannotFit(

@@ -42,6 +42,8 @@ from narrowboat.workers.means import choose
 from narrowboat.workers.server import ForkServer
 
 TICK_S = 0.2
+#: Seconds between two looks at scratch that lies in memory.
+_WATCH_S = 0.02
 #: Seconds that steps are given to reach an item boundary when the run is stopped.
 GRACE_S = 10.0
 
@@ -122,6 +124,7 @@ class Runner:
         self._open.callback(self.guard.stop)
         await self._open.enter_async_context(ControlServer(self.home / "control.sock", self._answer))
         self._open.push_async_callback(ended, asyncio.create_task(self._tick(), name="narrowboat-tick"))
+        self._open.push_async_callback(ended, asyncio.create_task(self._watch_scratch(), name="narrowboat-scratch"))
 
     async def __aexit__(self, *_: object) -> None:
         await self.abort()
@@ -137,11 +140,17 @@ class Runner:
             now = time.monotonic()
             self._shop.pool.look(min(now - before, 2 * TICK_S))  # a supervisor that was stopped heard nothing
             before = now
-            for folder, error in self._scratch.space.takers().items():
-                self._scheduler.fail(folder.name, error)
             self._scheduler.pump()
             await self._scheduler.renew_leases()
             await asyncio.sleep(TICK_S)
+
+    async def _watch_scratch(self) -> None:
+        """Fail the jobs that fill the disk. In memory that takes less than a tick, and nothing else gives it back."""
+        space = self._scratch.space
+        while True:
+            for folder, error in space.takers().items():
+                self._scheduler.fail(folder.name, error)
+            await asyncio.sleep(_WATCH_S if space.in_memory else TICK_S)
 
     async def drain(self, grace_s: float) -> None:
         """Start no further job; those that run get ``grace_s`` seconds to end. :meth:`stop` comes next."""

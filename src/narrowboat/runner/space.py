@@ -22,6 +22,7 @@ from narrowboat.sizes import MIB, format_size
 #: Bytes that the files of a job may grow, unasked, while less than the floor is free: notes and exports.
 SLACK = MIB
 _LOOK_S = 0.2  # seconds between two looks at the memory budget
+_DISK_HINT = "free some, or use --home on a larger disk"
 _MEMORY_HINT = "use --home on a disk, or allow more memory"
 
 
@@ -96,7 +97,7 @@ class Space:
         self._patience_s = patience_s
         self._disk = readings or Disk()
         self._given: dict[Path, int] = {}
-        self._unasked: dict[Path, int] = {}  # by folder: what it had when the disk became full
+        self._unasked: dict[Path, int] = {}  # by folder: what it had while there was room
 
     async def make_room(self, path: Path, size: int, what: str, held: int = 0) -> None:
         """Let the file ``path`` grow to ``size`` bytes in all; what was given before is part of it.
@@ -167,6 +168,11 @@ class Space:
             await asyncio.sleep(_LOOK_S)
             waited += _LOOK_S
 
+    @property
+    def in_memory(self) -> bool:
+        """Whether scratch lies in memory."""
+        return self._memory is not None
+
     def promised(self, but: Path | None = None) -> int:
         """What was given and is not used yet, in bytes, ``but`` for one file."""
         return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if path != but)
@@ -178,24 +184,45 @@ class Space:
             del self._given[path]
 
     def takers(self) -> dict[Path, DiskFull]:
-        """Folders whose files grow unasked while less than the floor is free, and what to say to their jobs.
+        """Folders whose files grow unasked while there is no room, and what to say to their jobs.
 
-        Looks at files only while the disk is that full; the first look finds nobody. In memory it is full when more is
-        in use than the budget has.
+        There is no room while less than the floor is free, or more memory is in use than the budget has. What grew
+        while there was room is nobody's fault. On a disk files are looked at only while it is that full, and the first
+        look finds nobody.
         """
+        return self._takers_of_disk() or (self._takers_of_memory() if self._memory is not None else {})
+
+    def _takers_of_disk(self) -> dict[Path, DiskFull]:
         free, floor = self._disk.free(self._scratch), self._disk.floor(self._scratch)
-        if free >= floor and not (self._memory is not None and self._memory.free() < 0):
-            self._unasked.clear()
+        if free >= floor:
+            if self._memory is None:
+                self._unasked.clear()
             return {}
-        found = {}
-        for folder in self._folders():
-            taken = self._disk.used(folder) - sum(
-                min(size, self._disk.used(path)) for path, size in self._given.items() if path.is_relative_to(folder)
-            )
-            grown = taken - self._unasked.setdefault(folder, taken)
-            if grown > SLACK:
-                found[folder] = self._too_much(folder, taken, free, floor)
-        return found
+        numbers = f"with {format_size(free)} free, and {format_size(floor)} have to stay"
+        return {
+            folder: _too_much("the disk is full", folder, taken, numbers, _DISK_HINT)
+            for folder, taken in self._taken().items()
+            if taken - self._unasked.setdefault(folder, taken) > SLACK
+        }
+
+    def _takers_of_memory(self) -> dict[Path, DiskFull]:
+        taken = self._taken()
+        grown = [folder for folder, size in taken.items() if size - self._unasked.get(folder, 0) > SLACK]
+        if not grown or self._memory is None:
+            return {}
+        if self._memory.free() >= 0:
+            self._unasked = taken
+            return {}
+        numbers = "they lie in memory, and nothing of its budget is free"
+        return {folder: _too_much("memory is full", folder, taken[folder], numbers, _MEMORY_HINT) for folder in grown}
+
+    def _taken(self) -> dict[Path, int]:
+        """What the files of each job take, room that they were given left out."""
+        given: dict[Path, int] = {}
+        for path, size in self._given.items():
+            folder = self._scratch / path.relative_to(self._scratch).parts[0]
+            given[folder] = given.get(folder, 0) + min(size, self._disk.used(path))
+        return {folder: self._disk.used(folder) - given.get(folder, 0) for folder in self._folders()}
 
     def _folders(self) -> list[Path]:
         try:
@@ -203,17 +230,11 @@ class Space:
         except OSError:
             return []
 
-    def _too_much(self, folder: Path, taken: int, free: int, floor: int) -> DiskFull:
-        grown = f"the files in {folder} have grown to {format_size(taken)}"
-        if free < floor:
-            message = f"the disk is full: {grown}, with {format_size(free)} free, and {format_size(floor)} have to stay"
-        else:
-            message = f"memory is full: {grown}, and they lie in memory"
-        return DiskFull(
-            message,
-            hint="free some, or use --home on a larger disk" if free < floor else _MEMORY_HINT,
-            path=str(folder),
-            used_bytes=taken,
-            free_bytes=free,
-            floor_bytes=floor,
-        )
+
+def _too_much(what: str, folder: Path, taken: int, numbers: str, hint: str) -> DiskFull:
+    return DiskFull(
+        f"{what}: the files in {folder} have grown to {format_size(taken)}, {numbers}",
+        hint=hint,
+        path=str(folder),
+        used_bytes=taken,
+    )
