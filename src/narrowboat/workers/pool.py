@@ -13,9 +13,7 @@ state that nobody knows.
 from __future__ import annotations
 
 import asyncio
-import contextlib
 
-from narrowboat.errors import WorkerDied
 from narrowboat.memory.budget import GRACE, Budget
 from narrowboat.memory.reservation import Parked, Reservation
 from narrowboat.workers.guard import Guard
@@ -27,8 +25,6 @@ from narrowboat.workers.start import Worker
 MOST_GROWTH = GRACE
 #: Idle workers that are kept at most. Each is a process; steps that need no core could run by the hundred.
 MOST_IDLE = 16
-#: Fork servers that are tried for one worker.
-_STARTS = 5
 
 
 class Pool:
@@ -46,7 +42,7 @@ class Pool:
         """A worker for an attempt that holds ``reservation``: the idle one that came with it, else a new one.
 
         Raises:
-            WorkerDied: the fork server ended before it answered, again and again.
+            WorkerDied: the fork server ended before it answered.
         """
         parked, reservation.takes = reservation.takes, None
         worker = None
@@ -59,15 +55,9 @@ class Pool:
                 self._end(worker)
                 worker = None
         if worker is None:
-            worker = await self._new(reservation)
+            worker = await Worker.start(self._server, self._guard, lambda: reservation.bytes)
         self._at_work.add(worker)
         return worker
-
-    async def _new(self, reservation: Reservation) -> Worker:
-        for _ in range(_STARTS - 1):
-            with contextlib.suppress(WorkerDied):  # the fork server was killed meanwhile: there is a new one
-                return await Worker.start(self._server, self._guard, lambda: reservation.bytes)
-        return await Worker.start(self._server, self._guard, lambda: reservation.bytes)
 
     def keep(self, worker: Worker, reservation: Reservation, kind: str) -> bool:
         """Keep a worker whose attempt is done for the next of its kind; False when it is no good for that.
