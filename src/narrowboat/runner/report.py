@@ -68,17 +68,26 @@ async def _job(runner: Runner, entry: Entry) -> dict[str, Any]:
 
 
 def write_report(made: dict[str, Any], path: Path) -> None:
-    """Write a report: beside, and then renamed.
+    """Write a report.
+
+    Raises:
+        OutputError: it can't be written.
+    """
+    write_whole(json.dumps(made, indent=2) + "\n", path, "report")
+
+
+def write_whole(text: str, path: Path, what: str) -> None:
+    """Write a file: beside, and then renamed.
 
     Raises:
         OutputError: it can't be written.
     """
     beside = path.with_name(f".{path.name}.part")
     try:
-        beside.write_text(json.dumps(made, indent=2) + "\n", "utf-8")
+        beside.write_text(text, "utf-8", errors="replace")
         beside.replace(path)
     except OSError as error:
-        raise OutputError(f"the report {path} can't be written: {error.strerror or error}", path=str(path)) from error
+        raise OutputError(f"the {what} {path} can't be written: {error.strerror or error}", path=str(path)) from error
     finally:
         with contextlib.suppress(OSError):
             beside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """``narrowboat doctor``: what this machine allows, and what to change.
 
 Covers: saying what was found, and advice.
-Does not cover: finding it out (``runner/survey``).
+Does not cover: finding it out (``runner/survey``), what was learned of steps (``cli/estimates``).
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
+from narrowboat.cli import estimates
 from narrowboat.cli.command import Command
+from narrowboat.cli.options import Option, folder
 from narrowboat.cli.output import Output, table
 from narrowboat.cli.session import where
 from narrowboat.config import default_cache, pack_folder
@@ -28,6 +30,8 @@ _GROWS = 12 * MIB
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Look, tell, advise; always 0."""
+    if values.estimates or values.plot is not None:
+        return estimates.run(values, out)
     found = asyncio.run(survey(values.home, values.memory, values.cores, PIPELINE.preload, values.guard))
     cache = default_cache().expanduser().absolute()
     found["packs"] = {pack.name: pack_folder(pack.name, cache).is_dir() for pack in packs()}
@@ -72,6 +76,8 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
         yield f"scratch lies in memory ({found['scratch']['file_system']}): use --home on a disk"
     elif found["scratch"]["free_bytes"] < _LITTLE_DISK:
         yield f"only {format_size(found['scratch']['free_bytes'])} free for scratch: downloads may not fit"
+    if found["home"]["reserve_bytes"] == 0:
+        yield "the journal has no space in reserve: free some before the disk is full"
     if found["home"]["error"]:
         yield f"the home can't be used: {found['home']['error']}; choose another with --home"
     for tier in found["guard"]:
@@ -108,9 +114,12 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yes = {True: "in force", False: "not in force"}
     yield from table([(f"  {tier['name']}", yes[tier["in_force"]], tier["detail"]) for tier in found["guard"]])
     kind = f"{scratch['file_system'] or 'unknown file system'}{', in memory' if scratch['in_memory'] else ''}"
-    yield f"scratch   {scratch['path']} ({kind}, {format_size(scratch['free_bytes'])} free)"
+    space = f"{format_size(scratch['free_bytes'])} free, of which {format_size(scratch['floor_bytes'])} stay free"
+    yield f"scratch   {scratch['path']} ({kind}, {space})"
     held = f"held by process {home['held_by']}" if home["held_by"] else "free"
     yield f"home      {home['path']} ({home['error'] or (held if home['exists'] else 'not made yet')})"
+    if home["reserve_bytes"] is not None:
+        yield f"journal   {format_size(home['reserve_bytes'])} in reserve for a full disk"
     yield f"packs     in {found['cache']}"
     for name, present in found["packs"].items():
         yield f"          {name}: {'present' if present else f'not yet, {format_size(PACKS[name].size)} to download'}"
@@ -148,6 +157,15 @@ COMMAND = Command(
 narrowboat doctor
 narrowboat doctor --memory 512M
 narrowboat doctor --json
+narrowboat doctor --estimates --plot peaks.svg
 """,
     run,
+    (
+        Option(
+            "--estimates",
+            "in its place: what was learned of the memory that steps need, by step and engine",
+            scope="doctor",
+        ),
+        Option("--plot", "with --estimates: draw it, as SVG, in this file", folder, "FILE", scope="doctor"),
+    ),
 )
