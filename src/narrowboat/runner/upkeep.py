@@ -13,6 +13,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from narrowboat.disk import used_bytes
 from narrowboat.errors import UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow
@@ -65,14 +66,14 @@ async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = EN
         chosen = [row.id for row in rows if older_s is None or (row.ended or 0) <= before]
         stray = await _stray(home, journal)
         if dry:
-            return Cleaned(chosen, len(stray), sum(map(disk_use, stray)))
-        had = disk_use(home / "scratch") + _journal_size(home)
+            return Cleaned(chosen, len(stray), sum(map(used_bytes, stray)))
+        had = used_bytes(home / "scratch") + _journal_size(home)
         for job_id in chosen:
             for path in await journal.forget(job_id):
                 shutil.rmtree(path, ignore_errors=True)
                 await journal.disown_scratch(path)
         await Scratch(home, journal).tidy()
-    return Cleaned(chosen, len(stray), max(0, had - disk_use(home / "scratch") - _journal_size(home)))
+    return Cleaned(chosen, len(stray), max(0, had - used_bytes(home / "scratch") - _journal_size(home)))
 
 
 async def _stray(home: Path, journal: Journal) -> list[Path]:
@@ -82,15 +83,6 @@ async def _stray(home: Path, journal: Journal) -> list[Path]:
     with contextlib.suppress(OSError):
         return [path for path in (home / "scratch").iterdir() if path not in owned]
     return []
-
-
-def disk_use(folder: Path) -> int:
-    """Bytes on disk of all files below a folder."""
-    total = 0
-    for path in folder.rglob("*"):
-        with contextlib.suppress(OSError):
-            total += path.lstat().st_blocks * 512
-    return total
 
 
 def _journal_size(home: Path) -> int:

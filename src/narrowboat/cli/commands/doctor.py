@@ -25,6 +25,7 @@ from narrowboat.sizes import MIB, format_size
 
 _EXTRAS = {"speech": ("av", "ctranslate2", "earshot", "numpy")}
 _LITTLE_DISK = 1 << 30
+_FOR_RESERVE = 16 * MIB
 _GROWS = 12 * MIB
 
 
@@ -76,8 +77,8 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
         yield f"scratch lies in memory ({found['scratch']['file_system']}): use --home on a disk"
     elif found["scratch"]["free_bytes"] < _LITTLE_DISK:
         yield f"only {format_size(found['scratch']['free_bytes'])} free for scratch: downloads may not fit"
-    if found["home"]["reserve_bytes"] == 0:
-        yield "the journal has no space in reserve: free some before the disk is full"
+    if found["home"]["reserve_bytes"] == 0 and found["scratch"]["free_bytes"] < _FOR_RESERVE:
+        yield "the disk has no room for the journal's reserve: free some before it is full"
     if found["home"]["error"]:
         yield f"the home can't be used: {found['home']['error']}; choose another with --home"
     for tier in found["guard"]:
@@ -119,7 +120,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     held = f"held by process {home['held_by']}" if home["held_by"] else "free"
     yield f"home      {home['path']} ({home['error'] or (held if home['exists'] else 'not made yet')})"
     if home["reserve_bytes"] is not None:
-        yield f"journal   {format_size(home['reserve_bytes'])} in reserve for a full disk"
+        kept = format_size(home["reserve_bytes"]) if home["reserve_bytes"] else "nothing yet"
+        yield f"journal   {kept} in reserve for a full disk"
     yield f"packs     in {found['cache']}"
     for name, present in found["packs"].items():
         yield f"          {name}: {'present' if present else f'not yet, {format_size(PACKS[name].size)} to download'}"
