@@ -101,6 +101,19 @@ def process_state(pid: int) -> str | None:
         return None
 
 
+def is_ending(pid: int) -> bool:
+    """True while a process that was killed is still giving back what it had: it is no zombie yet.
+
+    On a busy machine 470 MiB of a tmpfs file took 0.6 s.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
+            fields = file.read().rpartition(b") ")[2].split()
+        return fields[0] not in (b"Z", b"X") or int(fields[17]) > 1  # threads may outlive the first one
+    except (OSError, IndexError):
+        return False
+
+
 def start_ticks(pid: int) -> int | None:
     """When a process started, in clock ticks since boot; with the pid it names one process for ever."""
     try:

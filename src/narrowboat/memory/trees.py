@@ -17,7 +17,8 @@ import contextlib
 import os
 import time
 
-from narrowboat.memory.processes import shmem
+from narrowboat.memory.nameless import NamelessFiles
+from narrowboat.memory.processes import is_ending, shmem
 from narrowboat.sizes import MIB
 
 #: Files that are kept open at most, in all trees: a process that forks without end must not use up our descriptors.
@@ -61,9 +62,26 @@ class _File:
 
 
 class Process:
-    """One process. Raises OSError on making when it has ended."""
+    """One process. Raises OSError on making when it has ended.
 
-    __slots__ = ("_age", "_children", "_held", "_shared", "_shmem", "_since", "_statm", "_task", "_threads", "pid")
+    Attributes:
+        shmem: bytes of shared memory that it maps, as last read.
+        nameless: its files in memory that have no name.
+    """
+
+    __slots__ = (
+        "_age",
+        "_children",
+        "_held",
+        "_shared",
+        "_since",
+        "_statm",
+        "_task",
+        "_threads",
+        "nameless",
+        "pid",
+        "shmem",
+    )
 
     def __init__(self, pid: int) -> None:
         self.pid = pid
@@ -72,7 +90,8 @@ class Process:
         self._children: dict[str, _File] = {}
         self._threads = -1
         self._shared = 0
-        self._shmem = 0
+        self.shmem = 0
+        self.nameless = NamelessFiles(pid)
         self._age = 0
         self._held = 0
         self._since: float | None = None
@@ -85,6 +104,8 @@ class Process:
 
     def leaving(self) -> int:
         """Bytes that it held when it ended and the kernel may not have freed yet."""
+        if is_ending(self.pid):
+            return self._held
         self._since = self._since or time.monotonic()
         return self._held if time.monotonic() - self._since < SETTLE_S else 0
 
@@ -95,9 +116,9 @@ class Process:
             return 0
         pages = int(shared)
         if abs(pages - self._shared) * _PAGE > MIB or self._age % _SELDOM == 0:
-            self._shared, self._shmem = pages, shmem(self.pid)
+            self._shared, self.shmem = pages, shmem(self.pid)
         self._age += 1
-        return (int(resident) - pages) * _PAGE + self._shmem
+        return (int(resident) - pages) * _PAGE + self.shmem
 
     def children(self) -> list[int] | None:
         """The living children, whichever thread started them; None when it has ended."""
@@ -118,6 +139,8 @@ class Process:
 
     def _list_threads(self) -> None:
         now = set(os.listdir(self._task.place()))
+        if not now:
+            raise ProcessLookupError(self.pid)
         for thread in self._children.keys() - now:
             self._children.pop(thread).close()
         for thread in now - self._children.keys():
@@ -143,6 +166,8 @@ class Tree:
         self.pid = pid
         self.leaving = 0
         self._known: dict[int, Process] = {}
+        self._behind = 0  # bytes of nameless files, as last seen
+        self._gone_since: float | None = None
         self._add(pid)
 
     @property
@@ -150,8 +175,13 @@ class Tree:
         return list(self._known)
 
     def used(self) -> int:
-        """Read all of it; bytes that can't be reclaimed. Pages that they share after a fork count for each."""
-        total = leaving = 0
+        """Read all of it; bytes that can't be reclaimed. Pages that they share after a fork count for each.
+
+        A nameless file counts once, and what is mapped of it may not count again: so of shared memory and such files
+        the larger sum is taken.
+        """
+        total = leaving = mapped = 0
+        files: dict[tuple[int, int], int] = {}
         queue = list(self._known.values())
         for process in queue:  # grows while it is walked
             children = process.children()
@@ -161,12 +191,23 @@ class Tree:
                 continue
             used = process.used()
             total += used
+            mapped += process.shmem
+            files |= process.nameless.read()
             leaving += 0 if used else process.leaving()
             for pid in children:
                 if pid not in self._known and self._add(pid):
                     queue.append(self._known[pid])
-        self.leaving = leaving
-        return total
+        behind = max(0, sum(files.values()) - mapped)
+        self.leaving = leaving + (0 if total or behind else self._behind_leaving())
+        self._behind = behind or self._behind
+        return total + behind
+
+    def _behind_leaving(self) -> int:
+        """Nameless files of processes that have all ended: the kernel frees them last."""
+        if any(is_ending(pid) for pid in self._known):
+            return self._behind
+        self._gone_since = self._gone_since or time.monotonic()
+        return self._behind if time.monotonic() - self._gone_since < SETTLE_S else 0
 
     def _add(self, pid: int) -> bool:
         try:
