@@ -239,7 +239,9 @@ def check_out(path: Path) -> None:
 
 
 def try_writing(folder: Path) -> None:
-    """Make a file in ``folder`` and remove it again; OSError when that can't be done."""
-    with tempfile.NamedTemporaryFile(prefix=".narrowboat-", dir=folder) as file:
+    """Make a file in ``folder``, without a name where the system can, so that a kill leaves none; OSError when that
+    can't be done.
+    """
+    with tempfile.TemporaryFile(prefix=".narrowboat-", dir=folder) as file:
         file.write(b"\0")
         file.flush()
