@@ -157,3 +157,17 @@ async def test_a_full_disk_is_opened_with_the_reserve(disk_of: DiskOf) -> None:
         again = await journal.claim(claim.job_id, 60)
         await journal.end(again, "done")
     assert sound(disk / "home")
+
+
+@asynchronous
+async def test_the_log_does_not_grow_with_what_is_written(tmp_path: Path) -> None:
+    async with await Journal.open(tmp_path, owner="me") as journal:
+        claim, step = await running(journal)
+        largest = 0
+        for number in range(20_000):
+            journal.add_item(claim, step.id, number, None, {"n": number, "text": "x" * 500})
+            if number % 500 == 0:
+                await journal.flush()
+                largest = max(largest, (tmp_path / "journal.db-wal").stat().st_size)
+    assert (tmp_path / "journal.db").stat().st_size > 10 << 20
+    assert largest < 8 << 20

@@ -143,7 +143,7 @@ def test_who_grows_unasked_on_a_full_disk_is_found_and_nobody_else(tmp_path: Pat
     found = space.takers()
     assert list(found) == [tmp_path / "greedy"]
     assert "the disk is full: the files in" in str(found[tmp_path / "greedy"])
-    assert found[tmp_path / "greedy"].facts["used_bytes"] == 101 * MIB + 1
+    assert found[tmp_path / "greedy"].facts["used_bytes"] == 100 * MIB + SLACK + 1
     readings.files[tmp_path.parent / "foreign"] = 0
     assert space.takers() == {}
     readings.files[tmp_path / "greedy/part"] += 50 * MIB  # there is room again
@@ -160,7 +160,8 @@ def test_who_grows_unasked_in_memory_is_found_at_the_first_look(tmp_path: Path) 
     assert space.takers() == {}
     memory.size = 0  # nothing is free, and nobody has grown
     assert space.takers() == {}
-    readings.files[tmp_path / "greedy/part"] += 2 * MIB
+    readings.files[tmp_path / "modest/part"] += SLACK
+    readings.files[tmp_path / "greedy/part"] += SLACK + 1
     found = space.takers()
     assert list(found) == [tmp_path / "greedy"]
     assert "memory is full: the files in" in str(found[tmp_path / "greedy"])

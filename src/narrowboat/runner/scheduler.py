@@ -124,7 +124,7 @@ class Scheduler:
         try:
             state, error = await self._outcome(entry, job)
         finally:
-            entry.items_resumed = job.items_resumed
+            entry.items_resumed, entry.closed = job.items_resumed, True
         if state == "queued":
             await self._journal.release(claim)
         else:
@@ -240,8 +240,8 @@ class Scheduler:
             await asyncio.wait(tasks, timeout=grace_s)
 
     def fail(self, job_id: str, error: NarrowboatError) -> None:
-        """Stop a job's worker; the job ends as failed with ``error``. Nothing when it does not run."""
-        if job_id in self._tasks and job_id not in self._failed:
+        """Stop a job's worker; the job ends as failed with ``error``. Nothing when its workflow does not run."""
+        if job_id in self._tasks and job_id not in self._failed and not self.entries[job_id].closed:
             self._failed[job_id] = error
             self._tasks[job_id].cancel()
 

@@ -19,8 +19,9 @@ from narrowboat.errors import DiskFull
 from narrowboat.memory.budget import PATIENCE_S, Budget
 from narrowboat.sizes import MIB, format_size
 
-#: Bytes that the files of a job may grow, unasked, while less than the floor is free: notes and exports.
-SLACK = MIB
+#: Bytes that the files of a job may grow, unasked, while there is no room: notes, and items that are exported (at most
+#: 2 MiB for ten hours of speech).
+SLACK = 8 * MIB
 _LOOK_S = 0.2  # seconds between two looks at the memory budget
 _DISK_HINT = "free some, or use --home on a larger disk"
 _MEMORY_HINT = "use --home on a disk, or allow more memory"
