@@ -40,5 +40,21 @@ def test_the_greedy_one_before_the_youngest() -> None:
     assert verdict.watch is greedy
 
 
+def test_who_is_over_goes_at_once_when_what_grows_would_fill_the_room() -> None:
+    fine, over = watch(90 * MIB, 100 * MIB), watch(101 * MIB, 100 * MIB)
+    assert decide([over, fine], total=450 * MIB, room=500 * MIB) is None
+    over.growth = 4000.0 * MIB  # a second: 80 MiB until the next look
+    verdict = decide([over, fine], total=450 * MIB, room=500 * MIB)
+    assert verdict is not None
+    assert (verdict.watch, verdict.overran) == (over, True)
+    assert decide([over, fine], total=250 * MIB, room=500 * MIB) is None
+
+
+def test_who_grows_within_the_reservation_is_let() -> None:
+    growing = watch(90 * MIB, 100 * MIB)
+    growing.growth = 4000.0 * MIB
+    assert decide([growing], total=480 * MIB, room=500 * MIB) is None
+
+
 def test_with_no_workers_there_is_nobody_to_kill() -> None:
     assert decide([], total=900 * MIB, room=500 * MIB) is None

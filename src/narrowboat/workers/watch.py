@@ -6,6 +6,7 @@ Does not cover: reading and killing (``guard``).
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -29,6 +30,7 @@ class Watch:
     Attributes:
         reserved: tells its reservation at any time.
         baseline: what the worker used when it had just been forked: pages shared with the fork server.
+        growth: bytes a second by which it grew between the last two readings.
         killed: why the guard killed it, with the numbers; None while it has not.
         overran: it was killed for passing its own reservation, not for the sum of all.
         slot: its own cgroup; None where it has none.
@@ -40,6 +42,7 @@ class Watch:
     reserved: Callable[[], int]
     baseline: int = 0
     used: int = 0
+    growth: float = 0.0
     peak: int = 0
     killed: str | None = None
     overran: bool = False
@@ -47,6 +50,7 @@ class Watch:
     kills_before: tuple[int, int] = (0, 0)
     kills: tuple[int, int] = (0, 0)
     tree: Tree | None = field(default=None, repr=False)
+    _read_at: float = 0.0
 
     @property
     def members(self) -> list[int]:
@@ -70,10 +74,13 @@ class Watch:
         """
         if self.tree is None:
             self.tree = Tree(self.pid)
-        self.used = self.tree.used()
+        before, self.used = self.used, self.tree.used()
         if self.slot is not None and len(self.tree.members) > 1:
             self.used = min(self.used, self.slot.group.charged() + self.baseline)
         self.peak = max(self.peak, self.used)
+        now = time.monotonic()
+        self.growth = max(0, self.used - before) / max(now - self._read_at, SOONEST_S)
+        self._read_at = now
 
     def close(self) -> None:
         """Close what reading it keeps open."""
@@ -93,6 +100,10 @@ class Verdict:
 def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
     """Who must go, if anybody: first who is over the own reservation, then the youngest when all are too many.
 
+    The grace is let as long as there is room for it: when what grows now would fill the room before the next look, who
+    is over the own reservation goes at once. Else one that has the whole budget and takes more, flat out, would be
+    found by the kernel.
+
     Args:
         watches: the living workers, oldest first, with ``used`` as just read.
         total: bytes of the whole tree, supervisor and fork server included.
@@ -102,6 +113,12 @@ def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
         reserved = watch.reserved()
         if watch.used > reserved + GRACE:
             return Verdict(watch, f"used {watch.used} bytes of {reserved} reserved", overran=True)
+    coming = int(sum(watch.growth for watch in watches) * LATEST_S)
+    over = [watch for watch in watches if watch.used > watch.reserved()]
+    if over and total + coming > room - LAST_STAND:
+        watch = max(over, key=lambda each: each.used - each.reserved())
+        reason = f"used {watch.used} bytes of {watch.reserved()} reserved, with {max(0, room - total)} left for all"
+        return Verdict(watch, reason, overran=True)
     if watches and total > room - LAST_STAND:
         reason = f"all together used {format_size(total)} of {format_size(room)}, and it was the youngest"
         return Verdict(watches[-1], reason, overran=False)
