@@ -11,6 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat.journal import Claim, Journal, NewJob, StepRow
+from narrowboat.journal.database import FILE, connect
+from narrowboat.journal.reserve import Reserve
+from narrowboat.journal.writer import Writer
 
 
 def asynchronous(test: Callable[..., Awaitable[None]]) -> Callable[..., None]:
@@ -31,6 +34,12 @@ class Clock:
 
     def __call__(self) -> float:
         return self.now
+
+
+def past_the_lock(home: Path, owner: str, clock: Clock, group_s: float) -> Journal:
+    """A supervisor that the home's lock could not keep out; the first one is at work."""
+    path = home / FILE
+    return Journal(path, owner, clock, Writer(connect(path), path, Reserve(home), group_s=group_s))
 
 
 def new_job(identity: str = "a", **given: Any) -> NewJob:
