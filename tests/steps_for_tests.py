@@ -62,12 +62,12 @@ def allocate_together(given: dict[str, Any]) -> int:
     return len(block)
 
 
-def hog(_: Any) -> None:
-    """Allocate without end, at about 250 MB/s."""
+def hog(pause: float | None) -> None:
+    """Allocate without end, a MiB each ``pause`` seconds: by default about 250 MB/s."""
     blocks = []
     while True:
         blocks.append(bytearray(MIB))
-        time.sleep(0.004)
+        time.sleep(pause or 0.004)
 
 
 def hog_in_a_child(_: Any) -> None:

@@ -32,7 +32,7 @@ async def main():
         fine, facts, hogs = await asyncio.gather(
             results("allocate", "60M", [{"mib": 40, "hold": 0.2, "n": n} for n in range(4)]),
             results("facts", "60M", [None]),
-            results("hog", "50M", [None]),
+            results("hog", "150M", [0.012]),  # polling stops it also where the machine seldom runs us
         )
         command = [sys.executable, "-m", "narrowboat", "doctor", "--json"]
         doctor = subprocess.run(command, capture_output=True, text=True)
@@ -97,7 +97,7 @@ def check_the_run(told: dict[str, Any], measured: dict[str, Any]) -> None:
     """The honest steps are done, the hog is an overrun with numbers, and the kernel had nothing to do in the box."""
     assert told["fine"] == [40 * MIB] * 4
     assert told["hog"]["code"] == "overrun"
-    assert told["hog"]["facts"]["peak_bytes"] > told["hog"]["facts"]["reserved_bytes"] > 50 * MIB
+    assert told["hog"]["facts"]["peak_bytes"] > told["hog"]["facts"]["reserved_bytes"] > 150 * MIB
     assert told["oom_score_adj"] == 1000
     assert (measured["enforced"], measured["kernel_kills"], measured["left"]) == (True, 0, 0)
     assert measured["peak_used"] < 300 * MIB
