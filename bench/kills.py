@@ -30,7 +30,8 @@ from typing import Any
 import box
 import kills_proof
 from facts import machine
-from kills_batch import CLEAN_S, FORMATS, Disturbed, Place, end, make_sounds, served
+from kills_batch import CLEAN_S, FORMATS, Disturbed, Place, end
+from kills_sounds import make_sounds, served
 from transcribe import Figure, table
 
 _TAIL = 2000  # characters of the command's output that are shown when something is wrong
@@ -107,14 +108,15 @@ class Bench:
                 sys.exit(f"undisturbed, it ended with {rc} and {len(outputs)} outputs:\n{tail(place.log)}")
             return outputs, time.monotonic() - began
 
-    def disturbed(self, totals: Totals, wanted: dict[str, bytes], patience_s: float) -> None:
+    def disturbed(self, totals: Totals, wanted: dict[str, bytes], undisturbed_s: float) -> None:
         """One batch with kills, and what came of it added to the totals."""
+        patience_s = 60 + 10 * undisturbed_s
+        wait_s = (0.2, max(6.0, 1.5 * undisturbed_s / len(self.sources)))  # longer where a job takes longer
         totals.batches += 1
         with self.place(f"batch-{totals.batches}") as place:
             seed = f"{self.given.seed} {totals.batches}"
-            run = Disturbed(
-                place, random.Random(seed), self.given.wait, self.given.kills - len(totals.kills), patience_s
-            )
+            left = self.given.kills - len(totals.kills)
+            run = Disturbed(place, random.Random(seed), self.given.wait or wait_s, left, patience_s)
             run.run()
             wrong = judge(totals, run, wanted, len(self.sources))
             if wrong:
@@ -251,7 +253,7 @@ def run(given: argparse.Namespace, work: Path) -> tuple[Totals, float]:
         wanted, seconds = bench.undisturbed()
         print(f"... {len(sources)} jobs, undisturbed {seconds:.0f} s; seed {given.seed}", file=sys.stderr, flush=True)
         while len(totals.kills) < given.kills and len(totals.wrong) < _SHOWN:
-            bench.disturbed(totals, wanted, patience_s=60 + 10 * seconds)
+            bench.disturbed(totals, wanted, seconds)
     return totals, seconds
 
 
@@ -263,7 +265,7 @@ def main() -> int:
         "--longest", type=float, default=90, help="seconds of the longest episode (default: %(default)s)"
     )
     parser.add_argument(
-        "--wait", type=_range, default=(0.2, 6.0), metavar="S,S", help="seconds between two kills (default: 0.2,6)"
+        "--wait", type=_range, metavar="S,S", help="seconds between two kills (default: 0.2 to 6, or 1.5 times a job)"
     )
     parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of all chances")
     parser.add_argument("--model", default="local:whisper-tiny.en", help="(default: %(default)s)")

@@ -1,8 +1,8 @@
 """One batch of transcriptions as a real command, killed at random moments and started again until it is done.
 
-Covers: the sounds of a batch, a server for some of them, the command's processes and who is who among them, moments
-and victims, what a dead supervisor left and how soon that was gone.
-Does not cover: what was committed (``kills_proof``), judging (``kills``).
+Covers: the command's processes and who is who among them, moments and victims, what a dead supervisor left and how
+soon that was gone.
+Does not cover: what is transcribed (``kills_sounds``), what was committed (``kills_proof``), judging (``kills``).
 """
 
 from __future__ import annotations
@@ -10,106 +10,46 @@ from __future__ import annotations
 import contextlib
 import os
 import random
-import re
 import signal
 import subprocess
 import sys
-import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
 
 import box
 import kills_proof
-import speech
 
 MARK = "BENCH_KILLS"
 FORMATS = ("txt", "srt", "vtt", "json")
 VICTIMS = ("the supervisor", "the fork server", "a worker", "all of them", "supervisor and fork server")
 #: When the next kill comes, and how often of a hundred. The first three count from the start of a supervisor or the
 #: kill before; the others from when the supervisor serves: any time, while outputs are being written, when the journal
-#: has just been written.
+#: has just been written, when an item has just been computed and may or may not be committed.
 MOMENTS = {
     "first 0.3 s": 10,
     "start-up": 10,
     "twice": 10,
-    "any time": 45,
+    "any time": 40,
     "writing outputs": 10,
-    "journal commit": 15,
+    "journal commit": 8,
+    "item computed": 12,
 }
+#: Kills without a new item after which the next one waits for an item: a step that is killed ten times in a row without
+#: one fails, and rightly. Kills that come faster than items can would prove nothing but that.
+BARREN = 5
 #: Seconds of those that do not wait for a supervisor to serve.
 _AT_ONCE = {"first 0.3 s": (0.0, 0.3), "start-up": (0.3, 2.0), "twice": (0.0, 0.05)}
 #: Seconds in which what a dead supervisor left must be gone: processes, groups, scratch of its own.
 CLEAN_S = 5.0
 #: Seconds that a supervisor may take to serve; one that takes longer is killed all the same.
 _SERVES_S = 30.0
-_SERVED_A_SECOND = 400_000  # bytes: slow enough to be killed meanwhile
-_PIECE = 1 << 14
+#: Seconds that are waited for a new item at most.
+_ITEM_S = 120.0
 _LOOK_S = 0.003
 _OTHER_LOOKS_S = 0.05
-
-
-# -- what is transcribed ----------------------------------------------------------------------------------------------
-
-
-def make_sounds(folder: Path, count: int, longest_s: float) -> list[Path]:
-    """Different speech: episodes of a third of ``longest_s`` up to all of it, and recorded clips among them."""
-    clips = sorted(speech.RECORDED.glob("librispeech/*.flac"))
-    made = []
-    for number in range(count):
-        if clips and number % 4 == 3:
-            made.append(clips[number % len(clips)])
-        else:
-            seconds = longest_s * (1 + number % 3) / 3
-            made.append(speech.episode(folder / f"episode-{number}.mp3", seconds, skip=23 * number))
-    return made
-
-
-@contextlib.contextmanager
-def served(files: list[Path]) -> Iterator[list[str]]:
-    """The sources of a batch: every third file has an address in the place of its path."""
-    by_path = {f"/{file.name}": file for file in files}
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_HEAD(self) -> None:
-            self._head(0)
-
-        def do_GET(self) -> None:
-            asked = re.fullmatch(r"bytes=(\d+)-", self.headers.get("Range", ""))
-            data = self._head(int(asked[1]) if asked else 0)
-            with contextlib.suppress(ConnectionError):  # who asked was killed
-                for at in range(0, len(data), _PIECE):
-                    self.wfile.write(data[at : at + _PIECE])
-                    time.sleep(_PIECE / _SERVED_A_SECOND)
-
-        def _head(self, start: int) -> bytes:
-            data = by_path[self.path].read_bytes()
-            with contextlib.suppress(ConnectionError):
-                self.send_response(206 if start else 200)
-                self.send_header("Content-Type", "audio/mpeg")
-                self.send_header("Content-Length", str(len(data) - start))
-                self.send_header("ETag", f'"{len(data)}"')
-                if start:
-                    self.send_header("Content-Range", f"bytes {start}-{len(data) - 1}/{len(data)}")
-                self.end_headers()
-            return data[start:]
-
-        def log_message(self, *_: Any) -> None:
-            pass
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
-    thread = threading.Thread(target=server.serve_forever, daemon=True)
-    thread.start()
-    try:
-        address = f"http://127.0.0.1:{server.server_port}"
-        yield [f"{address}/{file.name}" if number % 3 == 1 else str(file) for number, file in enumerate(files)]
-    finally:
-        server.shutdown()
-        thread.join()
-        server.server_close()
+_JOURNAL_LOOKS_S = 0.25
 
 
 # -- the command's processes ------------------------------------------------------------------------------------------
@@ -258,6 +198,9 @@ class Disturbed:
     rc: int | None = None
     _number: int = 0
     _looked: float = 0.0
+    _asked: float = 0.0
+    _items: int = 0
+    _barren: int = 0
 
     def run(self) -> None:
         """To the end, or until it takes too long."""
@@ -288,6 +231,8 @@ class Disturbed:
 
     def _moment(self, fresh: bool) -> str:
         chosen = self.chance.choices(list(MOMENTS), list(MOMENTS.values()))[0]
+        if self._barren >= BARREN or kills_proof.most_kills_in_a_row(self.place.home) >= BARREN:
+            return "a new item"
         return chosen if fresh or chosen == "twice" or chosen not in _AT_ONCE else "any time"
 
     def _wait(self, moment: str) -> bool:
@@ -296,16 +241,34 @@ class Disturbed:
             until = time.monotonic() + _SERVES_S
             if not self._until(lambda: self._serves() or time.monotonic() >= until):
                 return False
-        until = time.monotonic() + self.chance.uniform(*_AT_ONCE.get(moment, self.wait_s))
-        log = self.place.home / "journal.db-wal"
-        before = _changed(log)
+        waiting = self.chance.uniform(*_AT_ONCE.get(moment, self.wait_s))
+        after = 0.0
+        log, begun = self.place.home / "journal.db-wal", self.place.out
+        before, computed = _changed(log), _changed(self.place.witness)
         seen: Callable[[], bool] = lambda: False  # noqa: E731
         if moment == "writing outputs":
-            until = time.monotonic() + 2 * self.wait_s[1]
-            seen = lambda: next(self.place.out.glob(".*.part"), None) is not None  # noqa: E731
+            waiting = 2 * self.wait_s[1]
+            seen = lambda: next(begun.glob(".*.part"), None) is not None  # noqa: E731
         elif moment == "journal commit":
             seen = lambda: _changed(log) != before  # noqa: E731
-        return self._until(lambda: time.monotonic() >= until or seen())
+        elif moment == "item computed":
+            waiting, after = 2 * self.wait_s[1], self.chance.uniform(0.0, 1.2)  # it is committed within a second
+            seen = lambda: _changed(self.place.witness) != computed  # noqa: E731
+        elif moment == "a new item":
+            waiting = min(self.patience_s, _ITEM_S)
+            seen = self._has_a_new_item
+        until = time.monotonic() + waiting
+        if not self._until(lambda: time.monotonic() >= until or seen()):
+            return False
+        until = time.monotonic() + after
+        return self._until(lambda: time.monotonic() >= until)
+
+    def _has_a_new_item(self) -> bool:
+        if time.monotonic() < self._asked + _JOURNAL_LOOKS_S:
+            return False
+        self._asked = time.monotonic()
+        new = len(kills_proof.snapshot(self.place.home).items) > self._items
+        return new and kills_proof.most_kills_in_a_row(self.place.home) < BARREN
 
     def _until(self, true: Callable[[], bool]) -> bool:
         while not true():
@@ -337,7 +300,10 @@ class Disturbed:
             self._process.wait()
             self.left.append(Left(self._number, supervisor, self._calls(), time.monotonic()))
         during = kills_proof.at_work(self.place.home, at) or (["start-up"] if not self._serves() else ["between steps"])
-        self.committed.add(kills_proof.snapshot(self.place.home))
+        seen = kills_proof.snapshot(self.place.home)
+        self.committed.add(seen)
+        self._barren = 0 if len(seen.items) > self._items else self._barren + 1
+        self._items = len(seen.items)
         self.done.append(Kill(time.monotonic() - self._began, age, moment, name, len(pids), during))
         if supervisor in pids:
             self._start()

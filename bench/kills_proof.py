@@ -140,6 +140,17 @@ def at_work(home: Path, since: float) -> list[str]:
     return []
 
 
+def most_kills_in_a_row(home: Path) -> int:
+    """Of all steps that are not done, how often one was killed at most since its last item."""
+    query = (
+        "SELECT count(*) AS n FROM attempts JOIN steps ON steps.id = attempts.step WHERE outcome = 'killed'"
+        " AND state = 'running' AND first_item = steps.items GROUP BY step ORDER BY n DESC LIMIT 1"
+    )
+    with contextlib.suppress(sqlite3.OperationalError), reading(home) as db:
+        return int((db.execute(query).fetchone() or [0])[0])
+    return 0
+
+
 def ends(home: Path) -> dict[str, str]:
     """Each job's state, with the reason where it is not done."""
     with reading(home) as db:
