@@ -25,13 +25,13 @@ class Place:
         self.machine = FakeMachine(process_used(os.getpid()) + 500 * MIB, supervisor=process_used(os.getpid()))
         self.budget = Budget(machine=self.machine, cores=4, clock=self.clock)
         self.guard = Guard(self.budget, lambda: None)
-        self.guard.pressure = Pressure(self.clock)
+        self.guard.relief.pressure = Pressure(self.clock)
 
     def look(self, free_mib: int) -> Stage:
         self.machine.size = process_used(os.getpid()) + free_mib * MIB
         self.budget.refresh()
         self.guard.poll()
-        return self.guard.pressure.stage
+        return self.guard.relief.pressure.stage
 
 
 @pytest.fixture
@@ -42,8 +42,8 @@ def place() -> Place:
 def test_admission_pauses_and_goes_on(place: Place, caplog: pytest.LogCaptureFixture) -> None:
     held = place.budget.request(Demand(5 * MIB)).result(0)
     assert place.look(free_mib=20) is Stage.PAUSED
-    assert place.guard.short is not None
-    assert place.guard.short.startswith("memory is short, ")
+    assert place.guard.relief.short is not None
+    assert place.guard.relief.short.startswith("memory is short, ")
     place.machine.size += 300 * MIB
     place.budget.refresh()
     waiting = place.budget.request(Demand(5 * MIB))
@@ -52,8 +52,8 @@ def test_admission_pauses_and_goes_on(place: Place, caplog: pytest.LogCaptureFix
     place.clock.now += HOLD_S
     assert place.look(free_mib=300) is Stage.CALM
     assert waiting.done()
-    assert place.guard.short is None
-    assert [event.stage for event in place.guard.pressure.events] == ["paused", "calm"]
+    assert place.guard.relief.short is None
+    assert [event.stage for event in place.guard.relief.pressure.events] == ["paused", "calm"]
     assert [record.levelname for record in caplog.records if record.name == "narrowboat.guard"] == ["WARNING"]
     held.release()
 
@@ -72,6 +72,6 @@ def test_idle_workers_are_asked_to_go_before_anybody_is_killed(place: Place) -> 
     assert place.look(free_mib=20) is Stage.PAUSED
     assert place.look(free_mib=10) is Stage.SHEDDING
     assert asked == [True]
-    assert place.guard.pressure.events[-1].what.startswith("idle workers are asked to go")
+    assert place.guard.relief.pressure.events[-1].what.startswith("idle workers are asked to go")
     place.look(free_mib=2)
-    assert [event.stage for event in place.guard.pressure.events] == ["paused", "shedding"]
+    assert [event.stage for event in place.guard.relief.pressure.events] == ["paused", "shedding"]

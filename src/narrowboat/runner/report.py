@@ -35,7 +35,7 @@ async def report(runner: Runner) -> dict[str, Any]:
         "budget_bytes": runner.budget.bytes,
         "enforcement": [tier.name for tier in tiers(runner.guard.means, groups) if tier.in_force],
         "oom_group": any(group.kills_all() for group in groups),
-        "pressure": [event.to_json() for event in runner.guard.pressure.events],
+        "pressure": [event.to_json() for event in runner.guard.relief.pressure.events],
         "wall_s": round(time.monotonic() - runner.started, 3),
         "supervisor_peak_bytes": runner.guard.supervisor_peak_resident,
         "peak_used_bytes": runner.guard.peak_used,

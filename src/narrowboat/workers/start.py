@@ -20,6 +20,7 @@ from narrowboat.workers import protocol
 from narrowboat.workers.ending import Ending, Facts, classify
 from narrowboat.workers.groups import Slot
 from narrowboat.workers.guard import Guard
+from narrowboat.workers.places import Places
 from narrowboat.workers.server import ForkServer
 from narrowboat.workers.watch import Watch
 
@@ -76,13 +77,13 @@ class Worker:
     @classmethod
     async def start(cls, server: ForkServer, guard: Guard, reserved: Callable[[], int]) -> Worker:
         """Fork one; ``reserved`` tells the bytes of its reservation at any time."""
+        slot = await _place(guard.places, reserved())
         ours, theirs = socket.socketpair()
         read_end, write_end = os.pipe()
-        slot = guard.place(reserved())
         try:
-            started = await server.fork(theirs, write_end, guard.begins_with(slot))
+            started = await server.fork(theirs, write_end, guard.places.begins_with(slot))
         except BaseException:
-            guard.leave(slot)
+            guard.places.leave(slot)
             ours.close()
             os.close(read_end)
             raise
@@ -90,7 +91,7 @@ class Worker:
             theirs.close()
             os.close(write_end)
         if started["outside"] is not None:
-            guard.no_place(started["outside"], slot)
+            guard.places.failed(started["outside"], slot)
             slot = None
         tail = _Tail(read_end)
         streams = await asyncio.open_connection(sock=ours)
@@ -166,13 +167,14 @@ class Worker:
 
     async def _fit(self) -> None:
         """Give its cgroup the limit of the reservation that it has now, before it uses any of it."""
-        self._guard.fit(self.watch, shrink=False)
-        if self.watch.slot is not None and self.watch.slot.limit > self.watch.limit:
-            await asyncio.to_thread(self._guard.fit, self.watch, shrink=True)  # may have to wait for reclaiming
+        places, watch = self._guard.places, self.watch
+        places.grow(watch)
+        if watch.slot is not None and watch.slot.limit > watch.limit:
+            await asyncio.to_thread(places.shrink, watch)  # may have to wait for reclaiming
 
     def set_cores(self, cores: int) -> None:
         """Tell the step how many cores it may use from now on."""
-        self._guard.fit(self.watch, shrink=False)  # a lent core brings its bytes along
+        self._guard.places.grow(self.watch)  # a lent core brings its bytes along
         self._write({"op": "cores", "cores": cores})
 
     def answer_room(self, error: dict[str, Any] | None) -> None:
@@ -219,7 +221,7 @@ class Worker:
 
     def met_limit(self) -> bool:
         """True when the kernel has killed a process of this attempt at the limit of the worker's own cgroup."""
-        return self._guard.limit_kills(self.watch)[0] > 0
+        return self._guard.places.kills(self.watch)[0] > 0
 
     async def ending(self, step: str, *, memory_error: bool, kernel_kills: int) -> Ending:
         """Why it gave no answer, or one that its cgroup's limit explains, once it has ended."""
@@ -227,7 +229,7 @@ class Worker:
             await self._leave()
         status, stderr = await self.bury()
         watch = self.watch
-        at_own_limit, at_outer = self._guard.limit_kills(watch)
+        at_own_limit, at_outer = self._guard.places.kills(watch)
         return classify(
             step,
             Facts(
@@ -249,6 +251,16 @@ class Worker:
     def _write(self, frame: dict[str, Any]) -> None:
         if not self._writer.is_closing():
             self._writer.write(protocol.encode(frame))
+
+
+async def _place(places: Places, reserved: int) -> Slot | None:
+    """A group for a worker with so many bytes; given back when nobody waits for it any more."""
+    taking = asyncio.ensure_future(asyncio.to_thread(places.take, reserved))
+    try:
+        return await asyncio.shield(taking)
+    except asyncio.CancelledError:
+        taking.add_done_callback(lambda taken: places.leave(taken.result()))
+        raise
 
 
 async def _read_frame(reader: asyncio.StreamReader) -> dict[str, Any] | None:
