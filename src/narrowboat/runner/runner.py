@@ -336,7 +336,7 @@ class Runner:
             peak_used=self.guard.peak_used,
             jobs=[job_status(live) for live in self._scheduler.live.values()],
             counts=counts,
-            pressure=self.guard.short,
+            pressure=self.guard.relief.short,
         )
 
     @property
