@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
-from narrowboat.memory.budget import GRACE
+from narrowboat.memory.budget import GRACE, HEADROOM
 from narrowboat.memory.trees import Tree
 from narrowboat.sizes import format_size
 from narrowboat.workers.groups import Slot
@@ -100,9 +100,9 @@ class Verdict:
 def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
     """Who must go, if anybody: first who is over the own reservation, then the youngest when all are too many.
 
-    The grace is let as long as there is room for it: when what grows now would fill the room before the next look, who
-    is over the own reservation goes at once. Else one that has the whole budget and takes more, flat out, would be
-    found by the kernel.
+    The grace is let as long as there is room for it: when all together would be past the budget by the grace before the
+    next look, as fast as they grow now, who is over the own reservation goes at once. Else one that has the whole
+    budget and takes more, flat out, would be found by the kernel.
 
     Args:
         watches: the living workers, oldest first, with ``used`` as just read.
@@ -115,7 +115,7 @@ def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
             return Verdict(watch, f"used {watch.used} bytes of {reserved} reserved", overran=True)
     coming = int(sum(watch.growth for watch in watches) * LATEST_S)
     over = [watch for watch in watches if watch.used > watch.reserved()]
-    if over and total + coming > room - LAST_STAND:
+    if over and total + coming > room - HEADROOM + GRACE:
         watch = max(over, key=lambda each: each.used - each.reserved())
         reason = f"used {watch.used} bytes of {watch.reserved()} reserved, with {max(0, room - total)} left for all"
         return Verdict(watch, reason, overran=True)
