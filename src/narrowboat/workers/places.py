@@ -24,6 +24,11 @@ class Places:
     def __init__(self, means: Means) -> None:
         self._means = means
 
+    @property
+    def given(self) -> bool:
+        """True when workers get places at all."""
+        return self._means.groups is not None
+
     def take(self, reserved: int) -> Slot | None:
         """A group for a worker that is about to start, with a limit for so many bytes; None where it gets none.
 

@@ -255,6 +255,8 @@ class Worker:
 
 async def _place(places: Places, reserved: int) -> Slot | None:
     """A group for a worker with so many bytes; given back when nobody waits for it any more."""
+    if not places.given:
+        return None
     taking = asyncio.ensure_future(asyncio.to_thread(places.take, reserved))
     try:
         return await asyncio.shield(taking)
