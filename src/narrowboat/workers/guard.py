@@ -5,15 +5,14 @@ is killed. When all together come near what they may use, the youngest is killed
 Does not cover: whom to kill (``watch``), the workers' own groups (``places``), what comes before killing (``relief``),
 or what becomes of the attempt (``ending``, ``runner/``).
 
-Measured on two cores that others kept busy all the time (load 6 to 9), where memory is filled at 0.4 to 0.8 GB/s. One
-look: 9 µs, and 20 to 50 for each worker, where listing and reading anew took 90 to 240. With eight workers that is 2 %
-of a core at 20 ms; at 2 ms it would be 15, so the share of a core is bounded. What one worker got hold of past
-reservation + grace in native allocations (private, MAP_SHARED, huge pages; 24 tries each, mean and most in MiB): 20 ms
-9 and 29; 10 ms 7 and 25; 3.3 ms 2 and 30; 2 ms 4 and 27. With two more processes that never rest: 20 ms 10 and 49; 10
-ms 12 and 47, but for one try of 821 in which this thread was not run for most of a second; 3.3 ms 9 and 49; 2 ms 10 and
-72. With a cgroup of its own: 7 each time, pages that the worker has from the fork server. So when the machine does not
-run us, only the cgroup bounds. A niceness for workers, SCHED_BATCH for them, a short slice for this thread: none made
-it wake sooner by more than the measurement varied.
+Measured on two cores that others kept busy all the time (load 6 to 13). One look: 9 to 17 µs, and 20 to 60 for each
+worker, where listing and reading anew took 160 to 240. With eight workers that is 2 % of a core at 20 ms; at 2 ms it
+would be 20, so the share of a core is bounded. What one worker got hold of past reservation + grace in one native
+allocation (private, MAP_SHARED, huge pages; 24 tries each, mean and most in MiB): 20 ms 14 and 78; 10 ms 11 and 53;
+3.3 ms 4 and 13; 2 ms 2 and 7. With two more processes that never rest: 6 and 15; 6 and 26; 6 and 19; 6 and 21. So the
+rate follows what is free: with no more than the headroom left it is 3.3 ms. With a cgroup of its own: 7 each time, pages
+that the worker has from the fork server. A niceness for workers, SCHED_BATCH for them, a short slice for this thread:
+none made it wake sooner by more than the measurement varied.
 """
 
 from __future__ import annotations
