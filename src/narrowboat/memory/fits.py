@@ -7,8 +7,9 @@ How much above: the excesses over a high threshold are taken as exponential (pea
 "Statistical inference using extreme order statistics", with the tail index 0), so that the bound passed with the chance
 ``WANTED`` is threshold + mean excess × ln(share above the threshold ÷ WANTED). It can be computed from few values,
 where a conformal quantile of 99 % is infinite, and follows the step: next to nothing for one that always uses the
-same, much for one that varies. Residuals are those of a fit without the peak itself (Allen 1974, PRESS), since a line
-through five points passes too near to each.
+same, more for one that varies. It ends ``FURTHEST`` above the largest seen: where peaks have no end in sight, a failure
+now and then costs less than room for each. Residuals are those of a fit without the peak itself (Allen 1974, PRESS),
+since a line through five points passes too near to each.
 """
 
 from __future__ import annotations
@@ -20,6 +21,8 @@ from typing import NamedTuple
 
 #: The share of attempts that may exceed an estimate.
 WANTED = 0.01
+#: How far above the largest the bound may be, as a share of the largest peak.
+FURTHEST = 0.05
 #: The threshold has at least so many values above it, and else this share of all.
 _TOP, _TOP_SHARE = 3, 5
 #: A curve must need less than this, times what the simpler one needs, to be taken in its place.
@@ -61,11 +64,12 @@ class Fit(NamedTuple):
         return f"a power of {self.feature}" if self.power else f"a line in {self.feature}"
 
 
-def bound(values: Sequence[float], caution: float = 1.0) -> float:
+def bound(values: Sequence[float], furthest: float, caution: float = 1.0) -> float:
     """What the next value exceeds with the chance ``WANTED`` ÷ ``caution``; never below the largest.
 
     Args:
         values: at least one.
+        furthest: how far above the largest it may be.
         caution: above 1 when lately more have exceeded it than should.
     """
     ordered = sorted(values, reverse=True)
@@ -75,7 +79,8 @@ def bound(values: Sequence[float], caution: float = 1.0) -> float:
         return ordered[0]
     threshold = ordered[top]
     excess = sum(ordered[:top]) / top - threshold
-    return max(ordered[0], threshold + excess * math.log(max(1.0, top * caution / (count * WANTED))))
+    passed = threshold + excess * math.log(max(1.0, top * caution / (count * WANTED)))
+    return min(max(ordered[0], passed), ordered[0] + furthest)
 
 
 def best(features: Mapping[str, Sequence[float]], peaks: Sequence[float], caution: float = 1.0) -> Fit:
@@ -86,19 +91,19 @@ def best(features: Mapping[str, Sequence[float]], peaks: Sequence[float], cautio
         peaks: bytes of each attempt.
         caution: see :func:`bound`.
     """
-    chosen = Fit("", False, 0.0, 0.0, bound(peaks, caution), 0.0)
+    furthest = FURTHEST * max(peaks)
+    chosen = Fit("", False, 0.0, 0.0, bound(peaks, furthest, caution), 0.0)
     chosen = _with_cost(chosen, [0.0] * len(peaks), peaks)
     for name, values in features.items():
-        for make in (_line, _power):
-            fit = make(name, values, peaks, caution)
-            if fit is not None:
-                fit = _with_cost(fit, values, peaks)
+        for made in (_line(name, values, peaks, furthest, caution), _power(name, values, peaks, caution)):
+            if made is not None:
+                fit = _with_cost(made, values, peaks)
                 if fit.cost < SIMPLER * chosen.cost:
                     chosen = fit
     return chosen
 
 
-def _line(name: str, values: Sequence[float], peaks: Sequence[float], caution: float) -> Fit | None:
+def _line(name: str, values: Sequence[float], peaks: Sequence[float], furthest: float, caution: float) -> Fit | None:
     """None where more does not need more."""
     count = len(values)
     middle, height = sum(values) / count, sum(peaks) / count
@@ -113,13 +118,14 @@ def _line(name: str, values: Sequence[float], peaks: Sequence[float], caution: f
     base = height - slope * middle
     rest = 1 - 1 / count
     residuals = [(y - slope * x) / max(_LEAST_FREEDOM, rest - x * x / spread) for x, y in zip(across, up, strict=True)]
-    return Fit(name, False, base, slope, bound(residuals, caution), min(values))
+    return Fit(name, False, base, slope, bound(residuals, furthest, caution), min(values))
 
 
 def _power(name: str, values: Sequence[float], peaks: Sequence[float], caution: float) -> Fit | None:
     if min(values) <= 0 or min(peaks) <= 0:
         return None
-    line = _line(name, [math.log(value) for value in values], [math.log(peak) for peak in peaks], caution)
+    logs = [math.log(value) for value in values]
+    line = _line(name, logs, [math.log(peak) for peak in peaks], math.log(1 + FURTHEST), caution)
     return None if line is None else Fit(name, True, line.base, line.slope, line.above, min(values))
 
 
