@@ -280,8 +280,7 @@ class Budget:
                 return False
             reservation.bytes = size
             self._note_peak()
-            if more < 0:
-                self._admit()
+            self._admit()  # grown or shrunk, it may change whom those that wait stand in the way of
             return True
 
     def return_cores(self, reservation: Reservation) -> None:
