@@ -23,7 +23,9 @@ import kills_proof
 
 MARK = "BENCH_KILLS"
 FORMATS = ("txt", "srt", "vtt", "json")
-VICTIMS = ("the supervisor", "the fork server", "a worker", "all of them", "supervisor and fork server")
+SUPERVISOR, SERVER, WORKER = "the supervisor", "the fork server", "a worker"
+ALL, BOTH = "all of them", "supervisor and fork server"
+VICTIMS = (SUPERVISOR, SERVER, WORKER, ALL, BOTH)
 #: When the next kill comes, and how often of a hundred. The first three count from the start of a supervisor or the
 #: kill before; the others from when the supervisor serves: any time, while outputs are being written, when the journal
 #: has just been written, when an item has just been computed and may or may not be committed.
@@ -41,8 +43,10 @@ MOMENTS = {
 BARREN = 5
 #: Seconds of those that do not wait for a supervisor to serve.
 _AT_ONCE = {"first 0.3 s": (0.0, 0.3), "start-up": (0.3, 2.0), "twice": (0.0, 0.05)}
-#: Seconds in which what a dead supervisor left must be gone: processes, groups, scratch of its own.
-CLEAN_S = 5.0
+#: Seconds in which what a dead supervisor left must be gone. A busy machine needs some of them for the next start.
+CLEAN_S = 10.0
+#: What that is: its processes, its workers' cgroups, the scratch of calls that belong to no job.
+REMAINS = ("processes", "cgroups", "scratch")
 #: Seconds that a supervisor may take to serve; one that takes longer is killed all the same.
 _SERVES_S = 30.0
 #: Seconds that are waited for a new item at most.
@@ -168,12 +172,13 @@ class Kill:
 
 @dataclass
 class Left:
-    """What a dead supervisor left, until it is gone."""
+    """What a dead supervisor left, until it is gone; ``since``: monotonic seconds of its death."""
 
     number: int
     pid: int
     calls: list[Path]
     since: float
+    waits_for: set[str] = field(default_factory=lambda: set(REMAINS))
 
 
 @dataclass
@@ -181,8 +186,8 @@ class Disturbed:
     """A batch that is killed until ``kills`` are done, and then left to end.
 
     Attributes:
-        cleaned_s: for each supervisor that died, seconds from the next start (or from its death, if it took that
-            long) until nothing was left of it.
+        cleaned_s: for each supervisor that died, seconds until each of ``REMAINS`` was gone: processes from its death
+            on, for they go by themselves; the others from the start that came after it.
         rc: how the last one ended.
     """
 
@@ -193,7 +198,7 @@ class Disturbed:
     patience_s: float
     done: list[Kill] = field(default_factory=list)
     committed: kills_proof.Committed = field(default_factory=kills_proof.Committed)
-    cleaned_s: list[float] = field(default_factory=list)
+    cleaned_s: dict[str, list[float]] = field(default_factory=lambda: {what: [] for what in REMAINS})
     left: list[Left] = field(default_factory=list)
     rc: int | None = None
     _number: int = 0
@@ -201,6 +206,7 @@ class Disturbed:
     _asked: float = 0.0
     _items: int = 0
     _barren: int = 0
+    _turns: list[str] = field(default_factory=list)
 
     def run(self) -> None:
         """To the end, or until it takes too long."""
@@ -282,17 +288,16 @@ class Disturbed:
         """Kill somebody who is there; True when the supervisor was started again."""
         supervisor, at = self._process.pid, time.time()
         server, workers = family(supervisor)
-        names = [VICTIMS[0], VICTIMS[3]]
-        names += [VICTIMS[1], VICTIMS[4]] if server is not None else []
-        names += [VICTIMS[2]] * 2 if workers else []
-        name = self.chance.choice(names)
         servers = [] if server is None else [server]
+        everybody = [supervisor, *servers, *workers]
+        there = {SUPERVISOR, ALL} | ({SERVER, BOTH} if servers else set()) | ({WORKER} if workers else set())
+        name = self._victim(there)
         pids = {
-            VICTIMS[0]: [supervisor],
-            VICTIMS[1]: servers,
-            VICTIMS[2]: [self.chance.choice(workers)] if workers else [],
-            VICTIMS[3]: self.chance.sample([supervisor, *servers, *workers], 1 + len(servers) + len(workers)),
-            VICTIMS[4]: [supervisor, *servers],
+            SUPERVISOR: [supervisor],
+            SERVER: servers,
+            WORKER: self.chance.sample(workers, min(1, len(workers))),
+            ALL: self.chance.sample(everybody, len(everybody)),
+            BOTH: [supervisor, *servers],
         }[name]
         age = time.monotonic() - self._started
         end(pids)
@@ -309,6 +314,14 @@ class Disturbed:
             self._start()
         return supervisor in pids
 
+    def _victim(self, there: set[str]) -> str:
+        """One of those who are there; each has its turn before any comes again."""
+        if not there & set(self._turns):
+            self._turns += self.chance.sample(VICTIMS, len(VICTIMS))
+        chosen = next(name for name in self._turns if name in there)
+        self._turns.remove(chosen)
+        return chosen
+
     def _serves(self) -> bool:
         with contextlib.suppress(OSError):
             return (self.place.home / "control.sock").stat().st_mtime > self._started_at
@@ -323,10 +336,19 @@ class Disturbed:
             return
         self._looked = time.monotonic()
         for one in list(self.left):
-            gone = not self.place.groups(one.pid) and not any(path.exists() for path in one.calls)
-            if gone and not self.place.processes(one.number):
+            for what in sorted(one.waits_for):
+                if not self._is_gone(one, what):
+                    continue
+                since = one.since if what == "processes" else max(one.since, self._started)
+                self.cleaned_s[what].append(time.monotonic() - since)
+                one.waits_for.discard(what)
+            if not one.waits_for:
                 self.left.remove(one)
-                self.cleaned_s.append(time.monotonic() - max(one.since, self._started))
+
+    def _is_gone(self, one: Left, what: str) -> bool:
+        if what == "processes":
+            return not self.place.processes(one.number)
+        return not (self.place.groups(one.pid) if what == "cgroups" else [path for path in one.calls if path.exists()])
 
 
 def _changed(path: Path) -> tuple[int, int]:
