@@ -25,7 +25,7 @@ class Context:
         send_log: Callable[[str], None] | None = None,
         ask_room: Callable[[Path, int, str], None] | None = None,
     ) -> None:
-        self._scratch = scratch
+        self.folder = scratch  # made when it is asked for: on a full disk a step that needs none can run
         self._send_progress = send_progress
         self._send_log = send_log
         self._ask_room = ask_room
@@ -34,9 +34,10 @@ class Context:
         self.stopping = False
 
     def scratch(self) -> Path:
-        if self._scratch is None:
-            self._scratch = Path(tempfile.mkdtemp(prefix="narrowboat-step-"))
-        return self._scratch
+        if self.folder is None:
+            self.folder = Path(tempfile.mkdtemp(prefix="narrowboat-step-"))
+        self.folder.mkdir(parents=True, exist_ok=True)
+        return self.folder
 
     def make_room(self, path: Path, size: int, what: str) -> None:
         if self._ask_room is not None:

@@ -255,7 +255,7 @@ def test_outputs_are_whole_or_not_there(disk: Path, tmp_path: Path) -> None:
 
     async def main() -> Entry:
         async with Runner("2G", home=home) as runner:
-            options = {"n": 2000, "fill": str(disk)}
+            options = {"n": 1000, "fill": str(disk)}
             await runner.submit(WRITTEN, str(source), options, out=out, formats=("srt", "json"))
             await runner.wait()
             return runner.entries[0]
@@ -267,8 +267,8 @@ def test_outputs_are_whole_or_not_there(disk: Path, tmp_path: Path) -> None:
     (disk / "foreign").write_bytes(b"")
     second = asyncio.run(main())
     assert told([second]) == ["done"]
-    assert second.items_resumed == 2000
-    assert len(json.loads((out / "source.json").read_text())["segments"]) == 2000
+    assert second.items_resumed == 1000
+    assert len(json.loads((out / "source.json").read_text())["segments"]) == 1000
 
 
 # -- committing -------------------------------------------------------------------------------------------------------
@@ -281,15 +281,41 @@ def test_a_disk_that_others_fill_stops_no_job_that_wants_little(disk: Path) -> N
         async with Runner("2G", home=home) as runner:
             inputs = [{"n": 100, "pause": 0.01, "id": n} for n in range(6)]
             results = []
-            async for result in runner.map(COUNT, inputs):
-                await asyncio.to_thread(fill, disk)
-                results.append((result.error, [item["number"] async for item in result.items()]))
+            with contextlib.ExitStack() as stack:
+                async for result in runner.map(COUNT, inputs):
+                    if not results:
+                        stack.enter_context(filling(disk))
+                    results.append((result.error, [item["number"] async for item in result.items()]))
             return results
 
     results = asyncio.run(main())
     assert results == [(None, list(range(100)))] * 6
     assert free(disk) < MIB
     assert sound(home)
+
+
+FILLER = """
+import sys
+with open(sys.argv[1], "ab", buffering=0) as file:
+    while True:
+        for size in (1 << 16, 512, 1):
+            try:
+                file.write(bytes(size))
+            except OSError:
+                continue
+            break
+"""
+
+
+@contextlib.contextmanager
+def filling(place: Path) -> Iterator[None]:
+    """Another program takes whatever becomes free, without a pause; begins when all is taken."""
+    fill(place)
+    with subprocess.Popen([sys.executable, "-c", FILLER, str(place / "foreign")]) as filler:
+        try:
+            yield
+        finally:
+            filler.kill()
 
 
 SUPERVISOR = """

@@ -44,7 +44,6 @@ class Job:
         name: what people are shown of the source: the file's name, or the address without secrets.
         source: what is worked on.
         options: as they were submitted.
-        scratch: the job's folder; it goes when the job ends.
     """
 
     def __init__(
@@ -64,7 +63,7 @@ class Job:
         self.name = shown(source)
         self.source = source
         self.options = row.options
-        self.scratch = scratch
+        self._scratch = scratch
         self.items_resumed = 0
         self._alone = row.supervisor_deaths >= DEATHS_UNTIL_ALONE
         self._claim = claim
@@ -75,6 +74,16 @@ class Job:
         self._wanted = wanted
         self._wrote: set[Path] = set()
         self._keys: dict[str, int] = {}
+
+    @property
+    def scratch(self) -> Path:
+        """The job's folder, made when it is first asked for; it goes when the job ends.
+
+        Raises:
+            DiskFull, OutputError: it can't be made.
+        """
+        make_folder(self._scratch, "the scratch folder")
+        return self._scratch
 
     async def fetch(self) -> str:
         """The path of the source on disk; a URL is streamed to scratch, where it stays until the job ends.
@@ -214,7 +223,6 @@ class Job:
         return await self._step_run(step, NoRecord(), given, {}).result()
 
     def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun:
-        self.scratch.mkdir(parents=True, exist_ok=True)
         return StepRun(
             self._shop,
             step,
@@ -222,7 +230,7 @@ class Job:
             self._live,
             given=given,
             facts=facts,
-            scratch=self.scratch,
+            scratch=self._scratch,
             alone=self._alone,
         )
 
@@ -232,8 +240,8 @@ def shown(source: Source) -> str:
     return safe_url(source.location) if source.kind == "url" else Path(source.location).name
 
 
-def make_folder(folder: Path) -> None:
-    """Make an output folder.
+def make_folder(folder: Path, what: str = "the output folder") -> None:
+    """Make a folder.
 
     Raises:
         DiskFull, OutputError: it can't be made.
@@ -242,5 +250,5 @@ def make_folder(folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         if error.errno in disk.FULL:
-            raise disk.full(folder, "the output folder", "free some, or write to another disk with --out") from error
-        raise OutputError(f"the output folder {folder} can't be made: {error.strerror}", path=str(folder)) from error
+            raise disk.full(folder, what, "free some, or use --home and --out on other disks") from error
+        raise OutputError(f"{what} {folder} can't be made: {error.strerror}", path=str(folder)) from error

@@ -38,10 +38,9 @@ class Scratch:
         return used_bytes(self.root) + sum(map(used_bytes, self.root.parent.glob("journal.*")))
 
     async def own(self, job_id: str) -> Path:
-        """The folder of a job; remembered before it is made."""
+        """The folder of a job; remembered before anybody makes it, which is when the first file is to be in it."""
         path = self.root / job_id
         await self._journal.own_scratch(job_id, path)
-        path.mkdir(parents=True, exist_ok=True)
         return path
 
     async def remove(self, job_id: str) -> None:

@@ -230,7 +230,7 @@ def describe(error: BaseException, function: str) -> NarrowboatError:
         return error
     tail = "".join(traceback.format_exception(error))[-_TRACE_TAIL:]
     if isinstance(error, OSError) and error.errno in disk.FULL:
-        path = Path(error.filename) if isinstance(error.filename, str) else context.scratch()
+        path = Path(error.filename) if isinstance(error.filename, str) else context.current.folder or Path.cwd()
         return disk.full(path, f"files of {function}")
     text = str(error).strip() or "no message"
     return StepFailed(f"{function} raised {type(error).__name__}: {text}"[:1000], traceback=tail)
