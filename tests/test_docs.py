@@ -90,7 +90,8 @@ def test_commands_in_the_text_exist(page: Path) -> None:
 @PAGE
 def test_options_in_the_text_exist(page: Path) -> None:
     every = set().union(*(_words(_help(command)) for command in ["", *_commands()]))
-    every |= _words((ROOT / "bench" / "transcribe.py").read_text("utf-8")) if page.parent.name == "bench" else set()
+    if page.parent.name == "bench":
+        every |= set().union(*(_words(script.read_text("utf-8")) for script in (ROOT / "bench").glob("*.py")))
     text = re.sub(r"^```.*?^```$", "", page.read_text("utf-8"), flags=re.MULTILINE | re.DOTALL)
     named = {option for code in re.findall(r"`([^`\n]+)`", text) for option in _words(code)}
     assert named - every == set()

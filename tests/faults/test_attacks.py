@@ -30,7 +30,7 @@ def test_no_attack_breaks_a_promise(box: list[str], tmp_path: Path, guard: str) 
         str(tmp_path),
     ]
     done = subprocess.run(
-        [*box, "512M", "--", sys.executable, str(SOAK), "--guard", guard, *map(str, options)],
+        [*box, "300M", "--", sys.executable, str(SOAK), "--guard", guard, *map(str, options)],
         env=os.environ,
         capture_output=True,
         text=True,
