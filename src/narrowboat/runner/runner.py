@@ -252,7 +252,6 @@ class Runner:
             NarrowboatError: as the step ended.
         """
         scratch = self._scratch.root / f"call-{time.monotonic_ns():x}"
-        scratch.mkdir(parents=True, exist_ok=True)
         try:
             return await StepRun(
                 self._shop,
