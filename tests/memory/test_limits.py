@@ -202,26 +202,3 @@ def test_groups_of_this_process_can_be_read() -> None:
     for group in own_groups():
         assert group.limit() is None or group.limit() > 0
         assert group.kernel_kills() >= 0
-
-
-def test_v2_kills_at_the_workers_own_limits_are_not_counted_as_the_boxs(tmp_path: Path) -> None:
-    top = "sys/fs/cgroup"
-    root = write(
-        tmp_path,
-        {
-            "proc/self/cgroup": "0::/app\n",
-            "proc/self/mountinfo": mount("/", "/sys/fs/cgroup", "cgroup2", "rw"),
-            **v2_group(f"{top}/app", str(300 * MIB)),
-            f"{top}/app/memory.events": "oom 2\noom_kill 2\n",
-        },
-    )
-    (root / top / "memory.events").write_text("oom 2\noom_kill 2\n")
-    machine = LinuxMachine(root=root)
-    before = machine.kernel_kills()
-    machine.limit_kills = lambda: 3
-    for group in machine.groups:
-        (group.folder / "memory.events").write_text("oom 5\noom_kill 5\n")
-    assert machine.kernel_kills() - before == 0
-    for group in machine.groups:
-        (group.folder / "memory.events").write_text("oom 6\noom_kill 6\n")
-    assert machine.kernel_kills() - before > 0

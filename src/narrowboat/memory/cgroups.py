@@ -7,6 +7,7 @@ Sources: Documentation/admin-guide/cgroup-v1/memory.rst and cgroup-v2.rst of the
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
@@ -56,8 +57,12 @@ class Group:
 
     def kernel_kills(self) -> int:
         """How often the kernel has killed a process here for memory; v1 leaves out inner cgroups."""
-        name = "memory.oom_control" if self.version == 1 else "memory.events"
-        return _table(self.folder / name).get("oom_kill", 0)
+        return _table(self.folder / self.kills_file).get("oom_kill", 0)
+
+    @property
+    def kills_file(self) -> str:
+        """The file that has the count."""
+        return "memory.oom_control" if self.version == 1 else "memory.events"
 
     def ran_out(self) -> int:
         """How often the kernel found nothing to reclaim at the group's own limit; 0 on v1, which does not count it.
@@ -77,6 +82,28 @@ class Group:
     def kills_all(self) -> bool:
         """True when one kill takes the whole group (v2, ``memory.oom.group``)."""
         return self.version == 2 and _number(self.folder / "memory.oom.group") == 1
+
+
+class KillCount:
+    """The kernel's kills in a group, for who asks often: opening the file costs more than reading it."""
+
+    def __init__(self, group: Group) -> None:
+        self._path = group.folder / group.kills_file
+        self._descriptor: int | None = None
+
+    def read(self) -> int:
+        """The count so far; 0 when it can't be read."""
+        try:
+            if self._descriptor is None:
+                self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
+            text = os.pread(self._descriptor, 512, 0)
+        except OSError:
+            return 0
+        return next((int(line[9:]) for line in text.splitlines() if line.startswith(b"oom_kill ")), 0)
+
+    def __del__(self) -> None:
+        if self._descriptor is not None:
+            os.close(self._descriptor)
 
 
 def own_groups(root: Path = Path("/")) -> list[Group]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from narrowboat.memory.cgroups import Group, own_groups
+from narrowboat.memory.cgroups import Group, KillCount, own_groups
 from narrowboat.memory.processes import process_used
 
 
@@ -55,7 +55,7 @@ class Machine(Protocol):
         ...
 
     def kernel_kills(self) -> int:
-        """Kernel kills for memory so far, in every box around us."""
+        """Kernel kills for memory so far in the box that we are in."""
         ...
 
 
@@ -75,9 +75,9 @@ class LinuxMachine:
         self._override = override
         self._meminfo = root / "proc/meminfo"
         self.groups = own_groups(root)
+        self._kills = KillCount(self.groups[0]) if self.groups else None
         self.limit_kills: Callable[[], int] = lambda: 0
-        self._kills_seen: list[int] = []
-        self._kills_inside = 0
+        self._kills_seen = self._kills_inside = 0
 
     def limit(self) -> Limit:
         """``--memory``, else the tightest container limit, else physical memory."""
@@ -110,15 +110,14 @@ class LinuxMachine:
         return min(rooms, key=lambda room: room.bytes)
 
     def kernel_kills(self) -> int:
-        """Summed over the groups; a v2 kill shows in every ancestor, so only a change means anything.
+        """Those in our own group: whatever is ours counts there, whichever group's limit it was killed for.
 
-        v1 does not count what happens in groups inside ours. v2 does, except at the root of all, which has no counts:
-        kills at the workers' own limits are taken out.
+        v1 does not count what happens in groups inside it. v2 does: kills at the workers' own limits are taken out.
         """
-        counts = [group.kernel_kills() for group in self.groups]
-        if self.groups and self.groups[0].version == 2 and counts != self._kills_seen:
-            self._kills_seen, self._kills_inside = counts, self.limit_kills()
-        return sum(max(0, count - self._kills_inside) for count in counts)
+        count = self._kills.read() if self._kills is not None else 0
+        if self.groups and self.groups[0].version == 2 and count != self._kills_seen:
+            self._kills_seen, self._kills_inside = count, self.limit_kills()
+        return max(0, count - self._kills_inside)
 
 
 def _source(group: Group) -> str:

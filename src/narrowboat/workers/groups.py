@@ -22,7 +22,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from narrowboat.memory.cgroups import Group
+from narrowboat.memory.cgroups import Group, KillCount
 from narrowboat.memory.processes import start_ticks
 from narrowboat.sizes import MIB
 from narrowboat.workers.leaf import Leaf, Unavailable
@@ -51,7 +51,8 @@ class Slot:
         self.limit = 0
         self.own_kills = 0
         self.outer_kills = 0
-        self._kills = group.kernel_kills()
+        self._count = KillCount(group)
+        self._kills = self._count.read()
         self._ran_out = group.ran_out()
         self._lock = threading.Lock()
         with contextlib.suppress(OSError):  # a kernel without swap accounting
@@ -90,7 +91,7 @@ class Slot:
     def count(self) -> None:
         """Read the kernel's kills since the last time and add each to whose limit it was for."""
         with self._lock:
-            kills = self.group.kernel_kills()
+            kills = self._count.read()
             more, self._kills = kills - self._kills, kills
             if more <= 0:
                 return
