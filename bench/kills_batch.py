@@ -247,27 +247,26 @@ class Disturbed:
             until = time.monotonic() + _SERVES_S
             if not self._until(lambda: self._serves() or time.monotonic() >= until):
                 return False
-        waiting = self.chance.uniform(*_AT_ONCE.get(moment, self.wait_s))
-        after = 0.0
-        log, begun = self.place.home / "journal.db-wal", self.place.out
-        before, computed = _changed(log), _changed(self.place.witness)
-        seen: Callable[[], bool] = lambda: False  # noqa: E731
-        if moment == "writing outputs":
-            waiting = 2 * self.wait_s[1]
-            seen = lambda: next(begun.glob(".*.part"), None) is not None  # noqa: E731
-        elif moment == "journal commit":
-            seen = lambda: _changed(log) != before  # noqa: E731
-        elif moment == "item computed":
-            waiting, after = 2 * self.wait_s[1], self.chance.uniform(0.0, 1.2)  # it is committed within a second
-            seen = lambda: _changed(self.place.witness) != computed  # noqa: E731
-        elif moment == "a new item":
-            waiting = min(self.patience_s, _ITEM_S)
-            seen = self._has_a_new_item
+        waiting, seen = self._sign(moment)
         until = time.monotonic() + waiting
         if not self._until(lambda: time.monotonic() >= until or seen()):
             return False
-        until = time.monotonic() + after
+        # an item is committed within a second of being computed: some are in flight then, some are not
+        until = time.monotonic() + (self.chance.uniform(0.0, 1.2) if moment == "item computed" else 0.0)
         return self._until(lambda: time.monotonic() >= until)
+
+    def _sign(self, moment: str) -> tuple[float, Callable[[], bool]]:
+        """How many seconds a moment is waited for at most, and what tells that it has come."""
+        log, begun = self.place.home / "journal.db-wal", self.place.out
+        before, computed = _changed(log), _changed(self.place.witness)
+        longest = 2 * self.wait_s[1]
+        signs: dict[str, tuple[float, Callable[[], bool]]] = {
+            "writing outputs": (longest, lambda: next(begun.glob(".*.part"), None) is not None),
+            "journal commit": (longest, lambda: _changed(log) != before),
+            "item computed": (longest, lambda: _changed(self.place.witness) != computed),
+            "a new item": (min(self.patience_s, _ITEM_S), self._has_a_new_item),
+        }
+        return signs.get(moment) or (self.chance.uniform(*_AT_ONCE.get(moment, self.wait_s)), lambda: False)
 
     def _has_a_new_item(self) -> bool:
         if time.monotonic() < self._asked + _JOURNAL_LOOKS_S:
