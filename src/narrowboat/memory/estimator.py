@@ -28,7 +28,10 @@ its own are known, and never lower it.
 Outliers. A single large peak counts as long as it is in the window, since the next may be like it; but it is one value,
 and the mean of the largest fifth rather than its distance sets the margin. It ends with the window, as do drifts.
 
-Measured with ``bench/estimator.py``: see the figures and what else was tried in docs/memory.md.
+Measured with ``bench/estimator.py`` on public traces (81 processes, 4,051 tasks): 0.919 quality, 0.42 % killed at the
+first try, where largest seen × 1.05 has 0.880 and 0.81 %. Tried and left out: a margin without end 0.913 and 0.39 %; a
+chance of 2 % 0.913 and 0.49 %; no notice of kills 0.921 and 0.42 %, but 5.7 % in place of 4.2 % on made-up steps that
+drift or jump; no power law, the same here, but 0.425 in place of 0.526 on made-up steps. More in docs/memory.md.
 """
 
 from __future__ import annotations
