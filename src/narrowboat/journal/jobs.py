@@ -72,7 +72,8 @@ class Jobs(Core):
             LeaseLost: it is not to be had, and why.
         """
         now = self._clock()
-        claim = await self._write(lambda db: _claim(db, job_id, self._owner, now, now + lease_s))
+        # Not synced: what takes a claim's commit away takes all that was written with it, and its owner.
+        claim = await self._write(lambda db: _claim(db, job_id, self._owner, now, now + lease_s), NOW)
         self._writing().forget_late(claim)  # whatever was written with its token before was made up
         return claim
 

@@ -75,7 +75,7 @@ class Steps(Core):
             LeaseLost: see :class:`~narrowboat.journal.Claim`.
             NarrowboatError: an item of this claim could not be committed.
         """
-        text, writer = dump(result), self._writing()
+        text, writer = dump(result), self._writing()  # synced to the disk with the end of its job, at the latest
 
         def work(db: sqlite3.Connection) -> None:
             # On the writer's thread, behind the items: only here it is known how they fared.
@@ -85,7 +85,7 @@ class Steps(Core):
             if db.execute(_SQL["finish"], values).rowcount != 1:
                 raise _no_step(claim, step_id)
 
-        await self._write(work)
+        await self._write(work, NOW)
 
     def backlog(self) -> int:
         """How many writes the disk is behind. Who adds items without end flushes when it grows."""
@@ -97,8 +97,10 @@ class Steps(Core):
         Raises:
             NarrowboatError: a queued write failed, and nobody was told yet.
         """
-        await self._write(lambda db: None, NOW)
-        self._writing().raise_untold()
+        writer = self._writing()
+        if not writer.idle():
+            await writer.call(lambda db: None, NOW)
+        writer.raise_untold()
 
     async def step(self, job_id: str, key: str) -> StepRow | None:
         """The step ``key`` of a job, if it was ever begun."""

@@ -103,6 +103,7 @@ class Writer:
         self._take_again = -math.inf  # when to see that the reserve is whole
         self._group_s, self._monotonic = group_s, monotonic
         self._queue: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
+        self._asked = self._settled = 0  # writes so far: the first is counted by who asks, the second by the thread
         self._late: dict[Claim | None, NarrowboatError] = {}
         self._untold: set[Claim | None] = set()
         self._durable = True  # as the connection comes
@@ -114,13 +115,20 @@ class Writer:
         """Do ``work`` and commit it; its result, once that is committed. It is done even if nobody waits."""
         self._check_open()
         future = asyncio.get_running_loop().create_future()
+        self._asked += 1
         self._queue.put(_Write(work, urgency, future=future))
         return await future
 
     def later(self, work: Work, *, key: Claim | None = None, size: int = 0, urgency: Urgency = Urgency.LATER) -> None:
         """Queue ``work`` on ``size`` bytes. When it fails, :meth:`raise_late` of ``key`` tells."""
         self._check_open()
+        self._asked += 1
         self._queue.put(_Write(work, urgency, key=key, size=size))
+
+    def idle(self) -> bool:
+        """True when all that was asked is committed, or was refused."""
+        self._check_open()
+        return self._settled == self._asked
 
     def backlog(self) -> int:
         """Writes that the thread has not looked at yet."""
@@ -259,6 +267,7 @@ class Writer:
             self._note(write)
             if write.future is not None:
                 waiting.setdefault(write.future.get_loop(), []).append(write)
+        self._settled += len(group)
         for loop, writes in waiting.items():
             if not loop.is_closed():
                 loop.call_soon_threadsafe(_settle, writes)
