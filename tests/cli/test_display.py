@@ -15,8 +15,8 @@ from narrowboat.cli.display import EVERY_S, PlainDisplay
 from narrowboat.cli.live import draw
 from narrowboat.cli.output import Output, duration, one_line, plain
 from narrowboat.cli.session import summary
-from narrowboat.memory.snapshot import Snapshot
 from narrowboat.memory.machine import Limit
+from narrowboat.memory.snapshot import Snapshot
 from narrowboat.runner.status import JobStatus, Status
 
 MIB = 1 << 20
