@@ -21,6 +21,9 @@ from narrowboat.errors import WorkerDied
 
 #: Seconds in which a fork server that was asked something must answer; a start takes 10 ms.
 _SERVER_SILENT_S = 20.0
+#: Seconds that it may take to import what it preloads: 1 on a quiet machine, far more from a slow disk or on a tenth of
+#: a core. Killed too soon, it would never get there.
+_SERVER_LOADING_S = 300.0
 
 
 class ForkServer:
@@ -35,6 +38,8 @@ class ForkServer:
         self._ended: dict[int, asyncio.Future[int | None]] = {}
         self._burying: set[int] = set()
         self._silent_s = 0.0
+        self._loaded = False
+        self._why = ""  # it was killed by us
 
     @property
     def pid(self) -> int | None:
@@ -55,7 +60,7 @@ class ForkServer:
                 env=worker_environment(),
             )
         ours.setblocking(False)
-        self._control = ours
+        self._control, self._loaded, self._why, self._silent_s = ours, False, "", 0.0
         asyncio.get_running_loop().add_reader(ours, self._hear)
 
     async def fork(self, channel: socket.socket, output: int, beginning: Mapping[str, Any]) -> dict[str, Any]:
@@ -91,7 +96,8 @@ class ForkServer:
         """Kill it when it owes an answer for too long; ``passed_s`` seconds have passed since the last look."""
         owes = bool(self._started or self._burying)
         self._silent_s = self._silent_s + passed_s if owes else 0.0
-        if self._silent_s > _SERVER_SILENT_S and self._process is not None:
+        if self._silent_s > (_SERVER_SILENT_S if self._loaded else _SERVER_LOADING_S) and self._process is not None:
+            self._why = f": it gave no answer for {self._silent_s:.0f} s and was killed"
             self._process.kill()  # its workers go with it, and their attempts start again
             self._silent_s = 0.0
 
@@ -131,7 +137,9 @@ class ForkServer:
             return
         self._silent_s = 0.0
         report = json.loads(data)
-        if "ended" in report:
+        if "loaded" in report:
+            self._loaded = True
+        elif "ended" in report:
             future = self._ended.get(report["ended"])
             if future is not None and not future.done():
                 future.set_result(report["status"])
@@ -146,7 +154,7 @@ class ForkServer:
         process, self._process, self._control = self._process, None, None
         for answer in self._started.values():
             if not answer.done():
-                answer.set_exception(WorkerDied("the fork server ended"))
+                answer.set_exception(WorkerDied(f"the fork server ended{self._why}"))
         for future in self._ended.values():
             if not future.done():
                 future.set_result(None)
