@@ -406,3 +406,19 @@ def test_a_pause_lets_what_runs_run_and_never_stops_everything() -> None:
     assert (second.done(), third.done()) == (True, False)  # one at a time
     budget.resume()
     assert third.done()
+
+
+def test_idle_workers_go_before_one_is_refused_that_only_others_keep_from_fitting() -> None:
+    budget, machine, clock = make(100)
+    idle = Idle(budget, 5, "a")
+    machine.others = 60 * MIB  # some of it are the idle worker's own copies of pages that it was forked with
+    budget.refresh()
+    waiting = budget.request(demand(80))
+    clock.now += PATIENCE_S + 1
+    budget.refresh()
+    assert idle.parked.recalled
+    assert not waiting.done()
+    machine.others = 0
+    idle.parked.release()
+    budget.refresh()
+    assert waiting.result(0).bytes == 80 * MIB

@@ -323,6 +323,8 @@ class Budget:
             granted = [self._grant(grant) for grant in (made.grants[:1] if self._paused else made.grants)]
             if all(granted):
                 break
+        if self._kept_out():  # pages that workers were forked with and have made their own pass for others' use
+            self._recall(sum(parked.bytes for parked in self._parked))
         if self._waiters:
             self._quiet_since = self._clock()
 
@@ -374,11 +376,14 @@ class Budget:
             if reservation.cores > reservation.demand.cores:
                 reservation.ask_back(reservation.demand.cores)
 
+    def _kept_out(self) -> list[Waiter]:
+        """Those who would not fit if we held nothing: others are in the way."""
+        return [waiter for waiter in self._waiters if not waiter.learned and waiter.demand.bytes > self.bytes]
+
     def _refuse_hopeless(self) -> None:
         now = self._clock()
-        for waiter in list(self._waiters):
-            too_long = now - waiter.since > PATIENCE_S and not self._held
-            if not waiter.learned and waiter.demand.bytes > self.bytes and too_long:
+        for waiter in self._kept_out():
+            if now - waiter.since > PATIENCE_S and not self._held and not self._parked:
                 self._waiters.remove(waiter)
                 waiter.future.set_exception(self._refusal(waiter))
 
