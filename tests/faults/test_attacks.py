@@ -17,18 +17,7 @@ TASKS = 52  # each kind once, and a few as the dice fall
 @pytest.mark.parametrize("guard", ["auto", "polling,oom-score"])
 def test_no_attack_breaks_a_promise(box: list[str], tmp_path: Path, guard: str) -> None:
     figures = tmp_path / "figures.json"
-    options = [
-        "--tasks",
-        str(TASKS),
-        "--memory",
-        "512M",
-        "--seed",
-        "5",
-        "--json",
-        str(figures),
-        "--home",
-        str(tmp_path),
-    ]
+    options = ["--tasks", TASKS, "--memory", "256M", "--seed", 5, "--json", figures, "--home", tmp_path]
     done = subprocess.run(
         [*box, "300M", "--", sys.executable, str(SOAK), "--guard", guard, *map(str, options)],
         env=os.environ,
