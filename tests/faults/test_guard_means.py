@@ -95,6 +95,51 @@ def test_many_processes_of_one_step_are_one_hog(box: list[str], guard: str) -> N
     assert (measured["kernel_kills"], measured["left"]) == (0, 0)
 
 
+NEIGHBOUR = """
+import json, pathlib, subprocess, sys, time
+folder = pathlib.Path(sys.argv[1])
+run = subprocess.Popen(sys.argv[2:])
+while len(list(folder.glob("*"))) < 2 and run.poll() is None:
+    time.sleep(0.01)
+blocks = []
+for _ in range(150):
+    blocks.append(bytearray(1 << 20))
+    blocks[-1][::4096] = bytes(256)
+    time.sleep(0.001)
+time.sleep(0.5)
+(folder / "neighbour").touch()
+blocks.clear()
+sys.exit(run.wait())
+"""
+
+
+@pytest.mark.parametrize("guard", ["polling,oom-score", "auto"])
+def test_a_neighbour_that_grows_at_once_costs_the_youngest_worker_a_try(
+    box: list[str], tmp_path: Path, guard: str
+) -> None:
+    folder = tmp_path / "held"
+    folder.mkdir()
+    inputs = [{"mib": 190, "folder": str(folder), "n": n, "of": 3} for n in range(2)]
+    calls = json.dumps([["held", "allocate_together", "204M", inputs]])
+    command = [sys.executable, "-c", NEIGHBOUR, str(folder), sys.executable, "-c", RUN, guard, calls]
+    done = subprocess.run(
+        [*box, "512M", "--", *command],
+        env={**os.environ, "PYTHONPATH": TESTS},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    said, measured = json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+    assert [end["code"] for end in said["told"]["held"]] == ["done"] * 2
+    assert (measured["kernel_kills"], said["kernel_kills"]) == (0, 0)
+    stages = [event["stage"] for event in said["report"]["pressure"]]
+    assert "killing" in stages
+    assert stages[0] in ("paused", "shedding")  # never killed without having tried the rest
+    assert stages[-1] == "calm"
+
+
 def test_what_is_in_force_is_reported(box: list[str]) -> None:
     said, _ = run(box, "cgroup,rlimit", [["fine", "echo", "40M", [1]]])
     assert said["report"]["enforcement"] == ["cgroup", "own session", "rlimit_data", "subreaper"]

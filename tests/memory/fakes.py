@@ -31,5 +31,8 @@ class FakeMachine:
     def room(self, own_bytes: int) -> Room:
         return Room(max(0, self.size - self.others), self.others, "fake")
 
+    def surely_free(self) -> int | None:
+        return None
+
     def kernel_kills(self) -> int:
         return self.kills

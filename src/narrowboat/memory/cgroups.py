@@ -52,8 +52,12 @@ class Group:
 
     def charged(self) -> int:
         """Everything charged to the group in bytes, page cache and kernel memory included; exact, and cheap to read."""
-        name = "memory.usage_in_bytes" if self.version == 1 else "memory.current"
-        return _number(self.folder / name) or 0
+        return _number(self.folder / self.charge_file) or 0
+
+    @property
+    def charge_file(self) -> str:
+        """The file that has it."""
+        return "memory.usage_in_bytes" if self.version == 1 else "memory.current"
 
     def kernel_kills(self) -> int:
         """How often the kernel has killed a process here for memory; v1 leaves out inner cgroups."""
@@ -84,26 +88,49 @@ class Group:
         return self.version == 2 and _number(self.folder / "memory.oom.group") == 1
 
 
-class KillCount:
-    """The kernel's kills in a group, for who asks often: opening the file costs more than reading it."""
+class _Kept:
+    """A file of a group that is read often: opening it costs more than reading it."""
 
-    def __init__(self, group: Group) -> None:
-        self._path = group.folder / group.kills_file
+    def __init__(self, path: Path) -> None:
+        self._path = path
         self._descriptor: int | None = None
 
-    def read(self) -> int:
-        """The count so far; 0 when it can't be read."""
+    def text(self) -> bytes:
+        """What it says now; empty when it can't be read."""
         try:
             if self._descriptor is None:
                 self._descriptor = os.open(self._path, os.O_RDONLY | os.O_CLOEXEC)
-            text = os.pread(self._descriptor, 512, 0)
+            return os.pread(self._descriptor, 512, 0)
         except OSError:
-            return 0
-        return next((int(line[9:]) for line in text.splitlines() if line.startswith(b"oom_kill ")), 0)
+            return b""
 
     def __del__(self) -> None:
         if self._descriptor is not None:
             os.close(self._descriptor)
+
+
+class KillCount(_Kept):
+    """The kernel's kills in a group, for who asks often."""
+
+    def __init__(self, group: Group) -> None:
+        super().__init__(group.folder / group.kills_file)
+
+    def read(self) -> int:
+        """The count so far; 0 when it can't be read."""
+        lines = self.text().splitlines()
+        return next((int(line[9:]) for line in lines if line.startswith(b"oom_kill ")), 0)
+
+
+class Charge(_Kept):
+    """Everything charged to a group in bytes, as :meth:`Group.charged`, for who asks often."""
+
+    def __init__(self, group: Group) -> None:
+        super().__init__(group.folder / group.charge_file)
+
+    def read(self) -> int:
+        """The bytes now; 0 when it can't be read."""
+        text = self.text().strip()
+        return int(text) if text.isdigit() else 0
 
 
 def own_groups(root: Path = Path("/")) -> list[Group]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from narrowboat.memory.cgroups import Group, KillCount, own_groups
+from narrowboat.memory.cgroups import Charge, Group, KillCount, own_groups
 from narrowboat.memory.processes import process_used
 
 
@@ -54,6 +54,13 @@ class Machine(Protocol):
         """What the tree that uses ``own_bytes`` now may use in all."""
         ...
 
+    def surely_free(self) -> int | None:
+        """Bytes that are free in the boxes around us at the least, page cache taken for used; None where there is none.
+
+        For who asks hundreds of times a second, to see whether :meth:`room` must be read again.
+        """
+        ...
+
     def kernel_kills(self) -> int:
         """Kernel kills for memory so far in the box that we are in."""
         ...
@@ -76,6 +83,8 @@ class LinuxMachine:
         self._meminfo = root / "proc/meminfo"
         self.groups = own_groups(root)
         self._kills = KillCount(self.groups[0]) if self.groups else None
+        limits = [(group.limit(), Charge(group)) for group in self.groups]
+        self._charges = [(size, charge) for size, charge in limits if size is not None]
         self.limit_kills: Callable[[], int] = lambda: 0
         self._kills_seen = self._kills_inside = 0
 
@@ -108,6 +117,10 @@ class LinuxMachine:
                 others = max(0, used - own_bytes)
                 rooms.append(Room(max(0, size - others), others, _source(group)))
         return min(rooms, key=lambda room: room.bytes)
+
+    def surely_free(self) -> int | None:
+        """The least of the limits less what is charged to each. Limits are those of the start: room() reads them."""
+        return min((size - charge.read() for size, charge in self._charges), default=None)
 
     def kernel_kills(self) -> int:
         """Those in our own group: whatever is ours counts there, whichever group's limit it was killed for.

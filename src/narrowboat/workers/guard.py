@@ -68,6 +68,7 @@ class Guard:
         self._leaving: list[tuple[float, int]] = []  # until when, bytes of those that have ended
         self._slow_at = 0.0
         self._took_s = 0.0
+        self._left = 0  # bytes between what is used and what may be
         self._stopped = False
         self._woken = threading.Event()
         self._thread = threading.Thread(target=self._run, name="narrowboat-guard", daemon=True)
@@ -179,7 +180,7 @@ class Guard:
         while not self._stopped:
             self._woken.clear()  # before the look at who is there: one who comes after it ends the wait
             if self._watches:
-                time.sleep(max(look_again_s(self._budget.room.bytes - self.used), self._took_s / MOST_SHARE))
+                time.sleep(max(look_again_s(self._left), self._took_s / MOST_SHARE))
             elif not self._stopped:
                 self._woken.wait(POLL_IDLE_S)
             began = time.thread_time()  # not the time that others had the processor meanwhile
@@ -199,6 +200,7 @@ class Guard:
         for watch in watches:
             self.places.grow(watch)
         room = self.relief.look(total)
+        self._left = room - total
         now = time.monotonic()
         if now - self._slow_at >= SELDOM_S:
             self._slow_at = now

@@ -11,12 +11,13 @@ import time
 from collections.abc import Callable
 
 from narrowboat.memory.budget import Budget
-from narrowboat.memory.pressure import PAUSE_BELOW, Pressure, Stage
+from narrowboat.memory.pressure import Pressure, Stage
 from narrowboat.sizes import format_size
 from narrowboat.workers.watch import LAST_STAND
 
-#: Seconds between two fresh readings of the room while little is free; a reading of a v1 group costs 0.7 ms.
-FRESH_S = 0.05
+#: Seconds between two fresh readings of the room while little is free: a neighbour that fills 1 GB/s must be seen
+#: inside the headroom. A reading of a v1 group costs 0.7 ms.
+FRESH_S = 0.025
 #: Seconds between two requests that idle workers go.
 ASK_EVERY_S = 0.2
 
@@ -83,16 +84,17 @@ class Relief:
         logger.log(logging.INFO if stage is Stage.CALM else logging.WARNING, "%s: %s", event.what, event.reading)
 
     def _room_for(self, used: int, now: float) -> int:
-        """What the tree may use. The budget's reading is up to a tick old; while little is free it is read afresh.
+        """What the tree may use. The budget's reading is up to a tick old; while little may be free it is read afresh.
 
         What is not free yet although its process shows nothing must cost nobody's life: it is not taken for others'.
         """
-        known = self._budget.room
-        if known.bytes - used >= PAUSE_BELOW * self._budget.headroom:
+        known, machine = self._budget.room, self._budget.machine
+        enough, surely = 2 * self._budget.headroom, machine.surely_free()
+        if known.bytes - used >= enough and (surely is None or surely >= enough):
             self._room = None
             return known.bytes
         stale = now - self._read_at >= FRESH_S or self._known is not known
         if self._room is None or stale or self._room - used < LAST_STAND:
-            self._room = self._budget.machine.room(used + self._leaving()).bytes
+            self._room = machine.room(used + self._leaving()).bytes
             self._read_at, self._known = now, known
         return self._room
