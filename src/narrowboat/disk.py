@@ -7,7 +7,6 @@ Does not cover: who may have how much of scratch (``runner/space``), the journal
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import errno
 import os
 from pathlib import Path
@@ -58,6 +57,8 @@ def extend(path: Path, size: int) -> None:
     Raises:
         OSError: there is no room; the file is as it was.
     """
+    import ctypes  # not for those who only read sizes: a list of jobs must come at once
+
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         libc = ctypes.CDLL(None, use_errno=True)
