@@ -66,7 +66,8 @@ class Reading:
         return self.room - self.used
 
     def __str__(self) -> str:
-        stalled = f", all stalled for {100 * self.stall:.0f} % of the time" if (self.stall or 0) >= 0.01 else ""
+        stall = self.stall or 0.0
+        stalled = f", all stalled for {100 * stall:.0f} % of the time" if stall >= 0.01 else ""
         return f"{format_size(self.used)} used of {format_size(max(0, self.room))}{stalled}"
 
 

@@ -53,6 +53,7 @@ class Facts:
     time_limit: float | None = None
     limit_kills: int = 0  # the kernel's, at the limit of the worker's own cgroup
     limit: int = 0
+    outer_kills: int = 0  # the kernel's in that cgroup, which had not reached its limit: one around it had
 
 
 def classify(step: str, facts: Facts) -> Ending:
@@ -87,6 +88,9 @@ def _out_of_memory(step: str, facts: Facts, used: str) -> Ending | None:
     if facts.limit_kills:
         text = f"{step} used {used}: its own memory limit of {format_size(facts.limit)} stopped it"
         return Ending("overrun", error=Overrun(text, limit_bytes=facts.limit, **sizes))
+    if _signal(facts.status) == signal.SIGKILL and facts.outer_kills:
+        text = f"the kernel killed {step} at {used}, within its own limit: all together were too many"
+        return Ending("squeezed", error=Overrun(text, **sizes))
     if facts.memory_error:
         return Ending("overrun", error=Overrun(f"{step} was refused memory (MemoryError) at {used}", **sizes))
     if _signal(facts.status) == signal.SIGKILL and facts.kernel_kills > 0:

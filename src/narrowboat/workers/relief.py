@@ -15,9 +15,10 @@ from narrowboat.memory.pressure import Pressure, Stage
 from narrowboat.sizes import format_size
 from narrowboat.workers.watch import LAST_STAND
 
-#: Seconds between two fresh readings of the room while little is free: a neighbour that fills 1 GB/s must be seen
-#: inside the headroom. A reading of a v1 group costs 0.7 ms.
+#: Seconds between two fresh readings of the room while little is free, at most; fewer the less it is: a neighbour that
+#: fills as many bytes a second must be seen in time. A reading of a v1 group costs 0.7 ms.
 FRESH_S = 0.025
+_NEIGHBOUR = 10**9
 #: Seconds between two requests that idle workers go.
 ASK_EVERY_S = 0.2
 
@@ -93,8 +94,9 @@ class Relief:
         if known.bytes - used >= enough and (surely is None or surely >= enough):
             self._room = None
             return known.bytes
-        stale = now - self._read_at >= FRESH_S or self._known is not known
-        if self._room is None or stale or self._room - used < LAST_STAND:
+        left = 0 if self._room is None else self._room - used
+        after = min(FRESH_S, max(0, left - LAST_STAND) / (2 * _NEIGHBOUR))
+        if now - self._read_at >= after or self._known is not known:
             self._room = machine.room(used + self._leaving()).bytes
             self._read_at, self._known = now, known
-        return self._room
+        return self._room if self._room is not None else known.bytes
