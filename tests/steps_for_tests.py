@@ -165,6 +165,7 @@ def uses_cores(given: Any, cursor: Any) -> Iterator[Item]:
     while given["until"] not in seen and len(seen) < 2000:
         if not seen or seen[-1] != context.cores():
             seen.append(context.cores())
+            context.progress(0.0, cores=seen[-1])
         time.sleep(0.005)
     yield Item({"seen": seen, "most": context.most_cores()}, 1)
 

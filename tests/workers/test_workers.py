@@ -251,11 +251,12 @@ def test_a_step_hears_of_more_and_fewer_cores(tmp_path: Path) -> None:
     async def work(made: Yard) -> Frames:
         worker = await made.start()
         frames = []
-        calls = asyncio.get_running_loop()
-        calls.call_later(0.1, worker.set_cores, 4)
-        calls.call_later(0.2, worker.set_cores, 2)
+        answers = {1: 4, 4: 2}
         async for frame in worker.attempt(made.call("uses_cores", {"until": 2}, cores=1, most_cores=4)):
-            frames.append(frame)
+            if frame["op"] == "progress" and frame["cores"] in answers:
+                worker.set_cores(answers[frame["cores"]])
+            elif frame["op"] == "item":
+                frames.append(frame)
         await worker.end()
         return frames
 
