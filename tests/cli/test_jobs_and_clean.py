@@ -7,9 +7,6 @@ from pathlib import Path
 
 from command_harness import COMMAND, Cli
 
-from narrowboat.memory.cgroups import Group
-from narrowboat.workers.tiers import tiers
-
 
 def test_jobs_of_an_empty_home(cli: Cli) -> None:
     done = cli.run("jobs")
@@ -133,16 +130,6 @@ def test_doctor(cli: Cli) -> None:
     assert "polling" in told.out
     assert "whisper-base needs a budget of" in told.out
     assert "to change" in told.out
-
-
-def test_what_is_not_in_force_is_said(tmp_path: Path) -> None:
-    (tmp_path / "memory.oom.group").write_text("1\n")
-    found = {tier.name: tier for tier in tiers([Group(tmp_path, 2, "/app", top=True)], root=tmp_path)}
-    assert (found["polling"].in_force, found["polling"].detail) == (False, "there is no /proc here")
-    assert not found["oom_score_adj"].in_force
-    assert "/app" in found["memory.oom.group off"].detail
-    assert not found["memory.oom.group off"].in_force
-    assert "memory.oom.group off" not in {tier.name for tier in tiers([])}
 
 
 def test_doctors_advice_is_enough(cli: Cli) -> None:

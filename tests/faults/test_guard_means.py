@@ -141,6 +141,6 @@ def test_a_neighbour_that_grows_costs_a_worker_a_try_and_nobody_else_anything(
 
 def test_what_is_in_force_is_reported(box: list[str]) -> None:
     said, _ = run(box, "cgroup,rlimit", [["fine", "echo", "40M", [1]]])
-    assert said["report"]["enforcement"] == ["cgroup", "own session", "rlimit_data", "subreaper"]
+    assert said["report"]["enforcement"] == ["cgroup", "own session", "rlimit", "subreaper"]
     assert said["report"]["oom_group"] is False
     assert said["report"]["pressure"] == []

@@ -36,11 +36,11 @@ def tiers(means: Means, groups: Sequence[Group]) -> list[Tier]:
     """
     rate = f"looks every {1000 * SOONEST_S:.0f} to {1000 * LATEST_S:.0f} ms"
     found = [
-        _tier("cgroup", means, "cgroup", "a hard limit for each worker, kept by the kernel"),
-        _tier("polling", means, "polling", f"{rate} and kills a worker above its reservation"),
-        _tier("oom_score_adj", means, "oom-score", "the kernel takes a worker first"),
+        _tier(means, "cgroup", "a hard limit for each worker, kept by the kernel"),
+        _tier(means, "polling", f"{rate} and kills a worker above its reservation"),
+        _tier(means, "oom-score", "the kernel takes a worker first"),
         Tier("own session", hasattr(os, "setsid"), "a worker and all that it started are killed together"),
-        _tier("rlimit_data", means, "rlimit", "a loose limit that stops what runs away"),
+        _tier(means, "rlimit", "a loose limit that stops what runs away"),
         _subreaper(),
     ]
     together = [group.name for group in groups if group.kills_all()]
@@ -50,8 +50,8 @@ def tiers(means: Means, groups: Sequence[Group]) -> list[Tier]:
     return found
 
 
-def _tier(name: str, means: Means, option: str, does: str) -> Tier:
-    why_not = means.absent.get(option)
+def _tier(means: Means, name: str, does: str) -> Tier:
+    why_not = means.absent.get(name)
     return Tier(name, why_not is None, why_not or does)
 
 
