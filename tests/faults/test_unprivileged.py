@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 NEEDED = {Path(sys.base_prefix), Path(sys.prefix), ROOT}
 
 RUN = """
-import asyncio, json, subprocess, sys
+import asyncio, json
 import steps_for_tests as steps
 from narrowboat import Runner, Step
 from narrowboat.runner.report import report
@@ -34,14 +34,11 @@ async def main():
             results("facts", "60M", [None]),
             results("hog", "150M", [0.012]),  # polling stops it also where the machine seldom runs us
         )
-        command = [sys.executable, "-m", "narrowboat", "doctor", "--json"]
-        doctor = subprocess.run(command, capture_output=True, text=True)
         told = {
             "fine": [result.value for result in fine],
             "oom_score_adj": facts[0].value["oom_score_adj"],
             "hog": hogs[0].error.to_json(),
             "enforcement": (await report(runner))["enforcement"],
-            "doctor": json.loads(doctor.stdout) if doctor.returncode == 0 else doctor.stderr,
         }
     print(json.dumps(told), flush=True)
 
@@ -71,10 +68,10 @@ def as_nobody(box: list[str]) -> list[str]:
     return [*box, "300M", "--", *command]
 
 
-def run(command: list[str], home: Path) -> tuple[dict[str, Any], dict[str, Any]]:
-    """What the run told, and what the box measured."""
+def run(command: list[str], home: Path, *arguments: str) -> tuple[dict[str, Any], dict[str, Any]]:
+    """What ``python ARGUMENT …`` told as JSON, and what the box measured."""
     done = subprocess.run(
-        [*command, "--", sys.executable, "-c", RUN],
+        [*command, "--", sys.executable, *arguments],
         env={**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT / "tests")},
         capture_output=True,
         text=True,
@@ -82,13 +79,14 @@ def run(command: list[str], home: Path) -> tuple[dict[str, Any], dict[str, Any]]
         timeout=120,
     )
     assert done.returncode == 0, done.stderr
-    told: dict[str, Any] = json.loads(done.stderr.strip().splitlines()[-1])
+    told: dict[str, Any] = json.loads(done.stderr[done.stderr.index("{") :])  # log lines may come before it
     return told, boxed(done.stdout)
 
 
-def worker_group(told: dict[str, Any]) -> tuple[bool, str]:
-    """Whether workers have cgroups, and what the doctor says of it."""
-    tiers = {tier["name"]: tier for tier in told["doctor"]["guard"]}
+def worker_group(command: list[str], home: Path) -> tuple[bool, str]:
+    """Whether workers have cgroups, and what the doctor says of it; in a box of its own, since v2 wants us alone."""
+    doctor, _ = run(command, home, "-m", "narrowboat", "doctor", "--json")
+    tiers = {tier["name"]: tier for tier in doctor["guard"]}
     assert tiers["polling"]["in_force"]
     return tiers["cgroup"]["in_force"], tiers["cgroup"]["detail"]
 
@@ -104,9 +102,10 @@ def check_the_run(told: dict[str, Any], measured: dict[str, Any]) -> None:
 
 
 def test_with_cgroups_that_are_read_only_polling_guards_and_that_is_said(as_nobody: list[str], home: Path) -> None:
-    told, measured = run([*as_nobody, "--read-only-cgroups"], home)
+    command = [*as_nobody, "--read-only-cgroups"]
+    told, measured = run(command, home, "-c", RUN)
     check_the_run(told, measured)
-    in_force, why = worker_group(told)
+    in_force, why = worker_group(command, home)
     assert not in_force
     assert "read-only" in why
     assert "polling" in told["enforcement"]
@@ -114,17 +113,18 @@ def test_with_cgroups_that_are_read_only_polling_guards_and_that_is_said(as_nobo
 
 
 def test_with_a_group_of_somebody_else_polling_guards_and_that_is_said(as_nobody: list[str], home: Path) -> None:
-    told, measured = run(as_nobody, home)
+    told, measured = run(as_nobody, home, "-c", RUN)
     check_the_run(told, measured)
-    in_force, why = worker_group(told)
+    in_force, why = worker_group(as_nobody, home)
     assert not in_force
     assert "user" in why
     assert "cgroup" not in told["enforcement"]
 
 
 def test_with_a_delegated_group_each_worker_has_its_own(as_nobody: list[str], home: Path) -> None:
-    told, measured = run([*as_nobody, "--delegate"], home)
+    command = [*as_nobody, "--delegate"]
+    told, measured = run(command, home, "-c", RUN)
     check_the_run(told, measured)
-    in_force, why = worker_group(told)
+    in_force, why = worker_group(command, home)
     assert in_force, why
     assert "cgroup" in told["enforcement"]
