@@ -100,8 +100,8 @@ class Verdict:
 def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
     """Who must go, if anybody: first who is over the own reservation, then the youngest when all are too many.
 
-    The grace is let as long as there is room for it: when all together would be past the budget by the grace before the
-    next look, as fast as they grow now, who is over the own reservation goes at once. Else one that has the whole
+    The grace is let as long as there is room for it: when all together would be past the budget by half of it before
+    the next look, as fast as they grow now, who is over the own reservation goes at once. Else one that has the whole
     budget and takes more, flat out, would be found by the kernel.
 
     Args:
@@ -115,7 +115,7 @@ def decide(watches: Sequence[Watch], total: int, room: int) -> Verdict | None:
             return Verdict(watch, f"used {watch.used} bytes of {reserved} reserved", overran=True)
     coming = int(sum(watch.growth for watch in watches) * LATEST_S)
     over = [watch for watch in watches if watch.used > watch.reserved()]
-    if over and total + coming > room - HEADROOM + GRACE:
+    if over and total + coming > room - HEADROOM + GRACE // 2:
         watch = max(over, key=lambda each: each.used - each.reserved())
         reason = f"used {watch.used} bytes of {watch.reserved()} reserved, with {max(0, room - total)} left for all"
         return Verdict(watch, reason, overran=True)
