@@ -121,22 +121,29 @@ class Place:
 
     def groups(self, pid: int | None = None) -> list[Path]:
         """Memory cgroups that a supervisor (any: None) made for its workers and that are still there."""
-        top = self.group.path if self.group else None
-        return [] if top is None else list(top.rglob(f"narrowboat-{pid or ''}*/"))
+        begins = "narrowboat-" if pid is None else f"narrowboat-{pid}-"
+        return [path for path in inside(self.group.path) if path.name.startswith(begins)] if self.group else []
 
     def used(self) -> list[Path]:
         """Scratch files and folders, begun outputs, temporary files: nothing of this outlives its jobs."""
-        begun = [path for path in self.out.glob("*") if path.name.startswith(".") or path.suffix == ".part"]
+        begun = [path for path in inside(self.out) if path.name.startswith(".") or path.suffix == ".part"]
         return [*(self.home / "scratch").rglob("*"), *begun, *self.temporary.rglob("*")]
 
 
 def children(pid: int) -> list[int]:
     """The processes that a process has started."""
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
+    for task in inside(Path(f"/proc/{pid}/task")):
         with contextlib.suppress(OSError):
-            found += [int(child) for child in task.read_text().split()]
+            found += [int(child) for child in (task / "children").read_text().split()]
     return found
+
+
+def inside(folder: Path) -> list[Path]:
+    """What is in a folder that may go meanwhile, or be gone."""
+    with contextlib.suppress(OSError):
+        return [folder / name for name in os.listdir(folder)]  # noqa: PTH208 - a glob fails when the folder goes
+    return []
 
 
 def family(supervisor: int) -> tuple[int | None, list[int]]:
@@ -327,7 +334,7 @@ class Disturbed:
         return False
 
     def _calls(self) -> list[Path]:
-        return list((self.place.home / "scratch").glob("call-*"))
+        return [path for path in inside(self.place.home / "scratch") if path.name.startswith("call-")]
 
     def _look(self) -> None:
         """See whether what dead supervisors left is gone."""
