@@ -1,6 +1,6 @@
 """Random ``kill -9`` over batches of real transcriptions: nothing lost, nothing computed again, nothing left.
 
-    python bench/kills.py --json figures.json                  # 200 kills, about twenty minutes
+    python bench/kills.py --json figures.json                  # 200 kills, about a quarter of an hour
     python bench/kills.py --kills 12 --files 2 --longest 40    # a minute
 
 Covers: an undisturbed run of a batch, the same batch killed again and again until enough kills are done, and what must
