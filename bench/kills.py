@@ -91,6 +91,7 @@ class Bench:
                 end(pids)
                 time.sleep(0.02)
             if group:
+                box.clear(group)  # the last of them are on their way out still
                 group.remove()
             if not given.keep:
                 shutil.rmtree(place.folder)
