@@ -110,7 +110,7 @@ class Runner:
         self._open.push_async_callback(asyncio.to_thread, means.close)
         if isinstance(self.budget.machine, LinuxMachine) and means.groups is not None:
             self.budget.machine.limit_kills = means.groups.own_kills
-        server = ForkServer(self._preload)
+        server = ForkServer(self._preload, means.groups.traces if means.groups is not None else None)
         self._open.push_async_callback(server.close)
         self.guard = Guard(self.budget, lambda: server.pid, means)
         self.budget.measure_with(

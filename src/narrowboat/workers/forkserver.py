@@ -1,6 +1,6 @@
 """The fork server: a small process that starts workers, buries them, and ends them when the supervisor dies.
 
-Covers: the process itself, ``python -m narrowboat.workers.forkserver FD [MODULE …]``.
+Covers: the process itself, ``python -m narrowboat.workers.forkserver FD TRACES [MODULE …]``.
 Does not cover: the supervisor's side of it (``start``) or what a worker does (``child``).
 
 It imports what workers need and runs none of it: forking a process that is busy inside a native library can
@@ -9,11 +9,13 @@ hang the child. Requests and reports are single datagrams of JSON on a SOCK_SEQP
 - request ``{"op": "start", "id": n, "group": …, "oom_first": …, "limit_data": …}`` with two descriptors (the worker's
   channel, its output): the ``cgroup.procs`` of the worker's own cgroup or null, and which limits it gives itself;
   answer ``{"id": n, "pid": …, "ticks": …, "outside": …}``: why it is not in that cgroup, or null
+- request ``{"op": "close"}``: the supervisor ends, and clears its cgroups away itself
 - report ``{"loaded": true}``, once, when all that is to be preloaded has been imported
 - report ``{"ended": pid, "status": wait status}``
 
 It is the subreaper, so orphans of a worker come to it: it kills what remains of a worker's session when the worker
-has ended, and everything below it when the supervisor's end of the socket closes.
+has ended, and everything below it when the supervisor's end of the socket closes. When that comes unannounced, the
+supervisor was killed: its cgroups, ``TRACES``, are cleared away too.
 """
 
 from __future__ import annotations
@@ -29,16 +31,19 @@ import socket
 import sys
 import time
 from pathlib import Path
+from typing import Any
 
 from narrowboat.memory.processes import children, start_ticks, tree
 from narrowboat.workers import child, sandbox
+from narrowboat.workers.groups import clear_traces
 
 
 class ForkServer:
     """The loop; one per supervisor."""
 
-    def __init__(self, control: socket.socket) -> None:
+    def __init__(self, control: socket.socket, traces: dict[str, Any] | None) -> None:
         self._control = control
+        self._traces = traces
         self._workers: set[int] = set()
         self._wake_read, self._wake_write = os.pipe()
         os.set_blocking(self._wake_write, False)
@@ -59,6 +64,8 @@ class ForkServer:
                 if self._control.fileno() in ready and not self._serve():
                     break
         self._end_all()
+        if self._traces is not None:
+            clear_traces(self._traces)
 
     def _serve(self) -> bool:
         try:
@@ -68,6 +75,9 @@ class ForkServer:
         if not data:
             return False
         request = json.loads(data)
+        if request["op"] == "close":
+            self._traces = None
+            return True
         pid = self._fork(fds, oom_first=request["oom_first"], limit_data=request["limit_data"])
         for fd in fds:
             os.close(fd)
@@ -170,13 +180,13 @@ def main(argv: list[str]) -> int:
     sandbox.become_subreaper()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends when the supervisor does, not before
-    for name in argv[1:]:
+    for name in argv[2:]:
         with contextlib.suppress(ImportError):  # an extra that is not installed: the step that needs it will say so
             importlib.import_module(name)
     gc.collect()
     gc.freeze()  # a collection in a worker must not touch, and so copy, the pages that it shares with us
     control = socket.socket(fileno=int(argv[0]))
-    ForkServer(control).run()
+    ForkServer(control, json.loads(argv[1])).run()
     return 0
 
 

@@ -21,6 +21,7 @@ import threading
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from narrowboat.memory.cgroups import Group, KillCount
 from narrowboat.memory.processes import start_ticks
@@ -195,6 +196,12 @@ class Groups:
             slot.count()
         return sum(slot.own_kills for slot in slots)
 
+    @property
+    def traces(self) -> dict[str, Any]:
+        """What :func:`clear_traces` needs to know."""
+        changed = self._leaf is not None and self._leaf.changed
+        return {"folder": str(self._parent.folder), "owner": own_name(""), "leaf": changed}
+
     def close(self, patience_s: float = 1.0) -> None:
         """Remove all slots and undo what was changed, when every worker has ended; waits for the last of them."""
         until = time.monotonic() + patience_s
@@ -218,6 +225,26 @@ class Groups:
             raise
         self._all.append(slot)
         return slot
+
+
+def clear_traces(traces: dict[str, Any], patience_s: float = 2.0) -> None:
+    """Remove the groups of a supervisor that was killed, and undo what it changed on v2.
+
+    On v2 nobody could enter its group any more: it gives limits to groups inside, so it may have no processes, and
+    whoever starts us again in there would fail before we run. For the fork server, which outlives it for a moment.
+    """
+    folder, owner = Path(traces["folder"]), traces["owner"]
+    until = time.monotonic() + patience_s
+    with contextlib.suppress(OSError):
+        left = [
+            entry for entry in folder.iterdir() if entry.name.startswith(owner) and entry.name[len(owner) :].isdigit()
+        ]
+        while left := [entry for entry in left if not _removed(entry)]:
+            if time.monotonic() > until:
+                break
+            time.sleep(0.01)
+    if traces["leaf"]:
+        Leaf(folder, f"{owner}supervisor").undo()
 
 
 def own_name(what: str) -> str:

@@ -58,6 +58,16 @@ class Leaf:
                 raise Unavailable(f"groups inside ours can't have limits: {error.strerror}") from None
             self._move_out()
 
+    @property
+    def changed(self) -> bool:
+        """True while there is something to undo."""
+        return self._moved or self._enabled
+
+    def undo(self) -> None:
+        """Undo what another process did and had no time to undo; as :meth:`close`."""
+        self._moved = self._enabled = True
+        self.close()
+
     def close(self) -> None:
         """Undo it, when no worker's group is left; with some left (another runner's) nothing is done."""
         ours = self._leaf.name.rpartition("-")[0]

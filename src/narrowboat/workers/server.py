@@ -29,8 +29,9 @@ _SERVER_LOADING_S = 300.0
 class ForkServer:
     """The supervisor's side of the fork server. Started with the first worker, and again if it was killed."""
 
-    def __init__(self, preload: Sequence[str] = ()) -> None:
+    def __init__(self, preload: Sequence[str] = (), traces: Mapping[str, Any] | None = None) -> None:
         self._preload = list(preload)
+        self._traces = traces  # what it is to clear away if we are killed; see ``groups.clear_traces``
         self._process: subprocess.Popen[bytes] | None = None
         self._control: socket.socket | None = None
         self._ids = itertools.count()
@@ -53,7 +54,10 @@ class ForkServer:
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "narrowboat.workers.forkserver", str(theirs.fileno()), *self._preload],
+                [
+                    *(sys.executable, "-m", "narrowboat.workers.forkserver"),
+                    *(str(theirs.fileno()), json.dumps(self._traces), *self._preload),
+                ],
                 pass_fds=[theirs.fileno()],
                 stdin=subprocess.DEVNULL,
                 start_new_session=True,  # Ctrl-C in the terminal is ours to answer
@@ -120,6 +124,9 @@ class ForkServer:
     async def close(self) -> None:
         """End it, and with it every worker; returns when it is gone."""
         process = self._process
+        if self._control is not None:
+            with contextlib.suppress(OSError):
+                self._control.send(json.dumps({"op": "close"}).encode())
         self._lost()
         if process is not None:
             await asyncio.to_thread(process.wait)

@@ -1,0 +1,53 @@
+"""What a supervisor leaves that is killed with SIGKILL: its fork server clears it away, before any next start."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from boxes import boxed
+
+SUPERVISOR = """
+import asyncio, os, signal, sys
+import steps_for_tests as steps
+from narrowboat import Runner, Step
+
+async def main():
+    async with Runner("200M") as runner:
+        await runner.call(Step(steps.who, memory="40M"), None)
+        asyncio.ensure_future(runner.call(Step(steps.sleeps, memory="40M"), 600))
+        await asyncio.sleep(0.3)
+        print(runner.guard.means.absent.get("cgroup", ""), flush=True)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+asyncio.run(main())
+"""
+
+WATCHER = """
+import json, subprocess, sys, time
+from narrowboat.memory.cgroups import own_groups
+
+folder = own_groups()[0].folder
+died = subprocess.run([sys.executable, "-c", sys.argv[1]], stdout=subprocess.PIPE, text=True)
+until = time.monotonic() + 10
+while left := [entry.name for entry in folder.iterdir() if entry.is_dir()]:
+    if time.monotonic() > until:
+        break
+    time.sleep(0.01)
+print(json.dumps({"status": died.returncode, "absent": died.stdout.strip(), "left": left}), flush=True)
+"""
+
+
+def test_no_cgroup_and_no_process_is_left(box: list[str]) -> None:
+    done = subprocess.run(
+        [*box, "300M", "--", sys.executable, "-c", WATCHER, SUPERVISOR],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=60,
+    )
+    said = json.loads(done.stderr.strip().splitlines()[-1])
+    assert (said["status"], said["left"]) == (-9, [])
+    assert (boxed(done.stdout)["left"], boxed(done.stdout)["kernel_kills"]) == (0, 0)
