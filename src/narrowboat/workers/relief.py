@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 
 from narrowboat.memory.budget import Budget
-from narrowboat.memory.pressure import Pressure, Stage
+from narrowboat.memory.pressure import NEAR, Pressure, Stage
 from narrowboat.sizes import format_size
 from narrowboat.workers.watch import LAST_STAND
 
@@ -65,10 +65,11 @@ class Relief:
             budget.resume()
         elif changed:
             budget.pause(f"memory is short: {pressure.reading}")
-        asked = 0
-        if pressure.stage is Stage.SHEDDING and (changed or now - self._asked_at >= ASK_EVERY_S):
+        asked, free = 0, room - used
+        near = free < NEAR * budget.headroom  # else the stage only waits to be left
+        if pressure.stage is Stage.SHEDDING and near and (changed or now - self._asked_at >= ASK_EVERY_S):
             self._asked_at = now
-            asked = budget.recall_idle(max(1, budget.headroom - (room - used)))
+            asked = budget.recall_idle(max(1, budget.headroom - free))
         if changed or asked:
             self._note(asked)
         return room
