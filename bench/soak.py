@@ -231,15 +231,15 @@ def _rounded(value: float | None) -> float | None:
 def _journal(home: Path, watch: Watch) -> dict[str, Any]:
     """Bytes a task in each half, and what is left when the home is cleared out."""
     path, series = home / "journal.db", watch.series
-    last = series[-1].tasks if series else 0
-    middle = min(series, key=lambda sample: abs(sample.tasks - last / 2)) if series else None
-    size = path.stat().st_size if path.exists() else 0
     halves: list[float | None] = [None, None]
-    if middle is not None and 0 < middle.tasks < last:
-        halves = [
-            (middle.journal + middle.log) / middle.tasks,
-            (size - middle.journal - middle.log) / (last - middle.tasks),
-        ]
+    if series:
+        last = series[-1]
+        middle = min(series, key=lambda sample: abs(sample.tasks - last.tasks / 2))
+        if 0 < middle.tasks < last.tasks:  # without the log: it keeps its size while it is used again
+            halves = [
+                middle.journal / middle.tasks,
+                (last.journal - middle.journal) / (last.tasks - middle.tasks),
+            ]
     cleaned = subprocess.run(
         [sys.executable, "-m", "narrowboat", "clean", "--all", "--home", str(home)],
         check=False,
@@ -248,7 +248,7 @@ def _journal(home: Path, watch: Watch) -> dict[str, Any]:
     )
     return {
         "journal": {
-            "bytes": size,
+            "bytes": path.stat().st_size if path.exists() else 0,
             "slope_mib_per_1000": _rounded(slope([(sample.tasks, sample.journal) for sample in series])),
             "bytes_per_task_by_half": halves,
             "log_peak_bytes": watch.peak_log,
