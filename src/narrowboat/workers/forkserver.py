@@ -178,6 +178,7 @@ def _kill(pid: int) -> None:
 def main(argv: list[str]) -> int:
     """Import the modules named on the command line and serve."""
     sandbox.become_subreaper()
+    sandbox.wake_without_parent()
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, signal.SIG_IGN)  # it ends when the supervisor does, not before
     for name in argv[2:]:

@@ -37,6 +37,11 @@ def become_subreaper() -> bool:
     return prctl(_PR_SET_CHILD_SUBREAPER, 1)
 
 
+def wake_without_parent() -> None:
+    """Go on when the parent ends, though a signal has stopped this process: there is something to clear away."""
+    prctl(_PR_SET_PDEATHSIG, signal.SIGCONT)
+
+
 def die_with(parent: int) -> None:
     """Be killed when the parent ends; end at once when it is gone already."""
     prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
