@@ -16,6 +16,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Callable, Iterable, S
 from pathlib import Path
 from typing import Any
 
+from narrowboat import allocator
 from narrowboat.errors import DiskFull, NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
@@ -42,6 +43,8 @@ from narrowboat.workers.means import choose
 from narrowboat.workers.server import ForkServer
 
 TICK_S = 0.2
+#: Seconds between two times that freed memory is given back to the system: large frames leave holes behind.
+TRIM_EVERY_S = 5.0
 #: Seconds between two looks at scratch that lies in memory.
 _WATCH_S = 0.02
 #: Seconds that steps are given to reach an item boundary when the run is stopped.
@@ -134,12 +137,15 @@ class Runner:
         await self._open.aclose()
 
     async def _tick(self) -> None:
-        before = time.monotonic()
+        before = trimmed = time.monotonic()
         while True:
             self.budget.refresh()
             now = time.monotonic()
             self._shop.pool.look(min(now - before, 2 * TICK_S))  # a supervisor that was stopped heard nothing
             before = now
+            if now - trimmed >= TRIM_EVERY_S:
+                trimmed = now
+                allocator.give_back()
             self._scheduler.pump()
             await self._scheduler.renew_leases()
             await asyncio.sleep(TICK_S)

@@ -8,7 +8,6 @@ Does not cover: starting (``forkserver``), what was given up before (``sandbox``
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import gc
 import importlib
 import inspect
@@ -24,7 +23,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
-from narrowboat import context, disk
+from narrowboat import allocator, context, disk
 from narrowboat.errors import NarrowboatError, StepFailed, UsageError, from_json
 from narrowboat.values import Item
 from narrowboat.workers import protocol
@@ -62,14 +61,14 @@ class Worker:
             self._busy = True
             self._attempt(*call)
             self._busy = False
-            _give_back()
+            allocator.give_back()
         return 0
 
     def _next(self) -> tuple[dict[str, Any], context.Context] | None:
         with contextlib.suppress(queue.Empty):
             return self._calls.get(timeout=_TIDY_AFTER_S)
         gc.collect()
-        _give_back()
+        allocator.give_back()
         return self._calls.get()
 
     def _listen(self) -> None:
@@ -162,20 +161,6 @@ class Worker:
                 if context.stopping():
                     return {"op": "stopped"}
         return {"op": "done", "result": None}
-
-
-@lru_cache(maxsize=1)
-def _trim() -> Callable[[int], int] | None:
-    return getattr(ctypes.CDLL(None), "malloc_trim", None)
-
-
-def _give_back() -> None:
-    """Give what the last attempt freed back to the system: the C library keeps it otherwise (1057 MB after three
-    rounds of large jobs in one process, 110 after malloc_trim).
-    """
-    trim = _trim()
-    if trim is not None:
-        trim(0)
 
 
 def _checked(frame: dict[str, Any], what: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from threading import Semaphore
 
 import ctranslate2
 
-from narrowboat.engines.speech import allocator
+from narrowboat import allocator
 from narrowboat.engines.speech.mel import RATE, log_mel
 from narrowboat.engines.speech.vocabulary import Vocabulary
 from narrowboat.engines.speech.voice import Samples
