@@ -66,10 +66,8 @@ def test_who_jumps_past_its_reservation_dies_alone_and_is_told_with_numbers(box:
     said, measured = run(box, guard, [*calls, neighbours])
     assert [end["code"] for end in said["told"]["fine"]] == ["done"] * 8
     ends = [said["told"][name][0] for name in HOGS]
-    # A daemon that the kernel kills at its worker's limit is nobody's child any more: the step may go on without it.
-    noticed = ends if guard == "polling" else ends[:3]
-    assert [end["code"] for end in noticed] == ["overrun"] * len(noticed), ends
-    for end in noticed:
+    assert [end["code"] for end in ends] == ["overrun"] * len(HOGS), ends
+    for end in ends:
         assert end["facts"]["reserved_bytes"] == RESERVED
         assert end["facts"]["peak_bytes"] >= RESERVED
         assert "of 60.0 MiB reserved" in end["message"]
@@ -88,10 +86,7 @@ def test_page_cache_kills_nobody(box: list[str], guard: str) -> None:
 def test_many_processes_of_one_step_are_one_hog(box: list[str], guard: str) -> None:
     said, measured = run(box, guard, [["many", "forks_many", "60M", [{"processes": 60, "mib": 5}]]])
     (end,) = said["told"]["many"]
-    if guard == "cgroup":  # the kernel kills as many as it must, and the step may go on without them
-        assert end["code"] in ("overrun", "done")
-    else:
-        assert end["code"] == "overrun"
+    assert end["code"] == "overrun"
     assert (measured["kernel_kills"], measured["left"]) == (0, 0)
 
 

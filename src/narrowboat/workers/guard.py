@@ -205,8 +205,19 @@ class Guard:
         if now - self._slow_at >= SELDOM_S:
             self._slow_at = now
             self.supervisor_peak_resident = max(self.supervisor_peak_resident, peak_resident(os.getpid()))
+            self._finish_off(watches)
         if self.means.polling:
             self._enforce(watches, total, room)
+
+    def _finish_off(self, watches: list[Watch]) -> None:
+        """Kill the rest of a worker that the kernel took a process of at its own limit.
+
+        Its step may wait for that process for ever. On v2 the kernel does it itself (``memory.oom.group``).
+        """
+        for watch in watches:
+            if watch.killed is None and watch.slot is not None and self.places.kills(watch)[0]:
+                watch.killed, watch.overran = "the kernel took one of its processes at its own limit", True
+                self.kill(watch)
 
     def _enforce(self, watches: list[Watch], total: int, room: int) -> None:
         going = sum(watch.used for watch in watches if watch.killed is not None)
