@@ -186,6 +186,8 @@ class Scheduler:
     def finished(self, entry: Entry, state: str, error: NarrowboatError | None) -> None:
         """Note how a job of this run ended, and wake those who wait for it."""
         self.entries[entry.id] = entry
+        if error is not None:
+            error.__traceback__ = error.__context__ = None  # whoever keeps it keeps no frames of the job alive
         entry.state, entry.error, entry.closed = state, error, True
         self._changed.set()
         for waiter in entry.waiters:
