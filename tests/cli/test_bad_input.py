@@ -15,6 +15,8 @@ REPORT = {
     "limit_source": str,
     "budget_bytes": int,
     "enforcement": list,
+    "oom_group": bool,
+    "pressure": list,
     "wall_s": float,
     "supervisor_peak_bytes": int,
     "peak_used_bytes": int,

@@ -58,8 +58,15 @@ def test_admission_pauses_and_goes_on(place: Place, caplog: pytest.LogCaptureFix
     held.release()
 
 
+def test_a_limit_that_is_too_small_for_anything_is_no_pressure(place: Place) -> None:
+    assert place.look(free_mib=5) is Stage.CALM
+    assert place.guard.relief.short is None
+
+
 def test_a_pause_never_stops_all_work(place: Place) -> None:
+    held = place.budget.request(Demand(5 * MIB)).result(0)
     assert place.look(free_mib=20) is Stage.PAUSED
+    held.release()
     place.machine.size += 300 * MIB
     place.budget.refresh()
     assert place.budget.request(Demand(5 * MIB)).done()

@@ -60,6 +60,8 @@ class Relief:
         now = time.monotonic()
         room = self._room_for(used, now)
         budget, pressure = self._budget, self.pressure
+        if pressure.stage is Stage.CALM and room - used < budget.headroom and not budget.snapshot().reserved:
+            return room  # there is nothing to relieve: a limit that is too small for anything is no pressure
         changed = pressure.look(used, room, budget.headroom)
         if changed and pressure.stage is Stage.CALM:
             budget.resume()
