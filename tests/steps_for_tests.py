@@ -125,7 +125,12 @@ def too_large(_: Any) -> str:
 
 
 def count(given: Any, cursor: Any) -> Iterator[Item]:
-    """Items 0 to ``n``; ``pause`` seconds before each; a ``mark`` file gets a line for each that is computed."""
+    """Items 0 to ``n``; ``pause`` seconds before each; a ``mark`` file gets a line for each that is computed.
+
+    With ``scratch`` there is a file in scratch.
+    """
+    if given.get("scratch"):
+        (context.scratch() / "part").touch()
     for number in range(cursor or 0, given["n"]):
         if "mark" in given:
             with Path(given["mark"]).open("a") as file:

@@ -13,10 +13,6 @@ SOAK = Path(__file__).parents[2] / "bench" / "soak.py"
 TASKS = 52  # each kind once, and a few as the dice fall
 
 
-#: What is written to a file in memory and mapped nowhere grows by 2 GB/s: polling alone is not always in time.
-NOT_BY_POLLING = {"hog_memfd", "hog_shm"}
-
-
 def _script() -> Any:
     sys.path.insert(0, str(SOAK.parent))
     try:
@@ -29,7 +25,7 @@ def _script() -> Any:
 def soak(box: list[str], home: Path, guard: str) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the soak found, and what the box measured."""
     figures = home / "figures.json"
-    kinds = sorted(set(_script().BY_NAME) - (NOT_BY_POLLING if guard != "auto" else set()))
+    kinds = sorted(_script().BY_NAME)
     options = [
         "--only",
         ",".join(kinds),

@@ -112,7 +112,7 @@ def test_grandchildren_go_with_the_supervisor(tmp_path: Path) -> None:
 
 def test_when_all_are_killed_the_next_start_cleans_up(tmp_path: Path) -> None:
     home, mark = tmp_path / "home", tmp_path / "mark"
-    given = {"n": 1000, "pause": 0.01, "mark": str(mark)}
+    given = {"n": 1000, "pause": 0.01, "mark": str(mark), "scratch": True}
     with start(home, "count", given) as supervisor:
         wait_for(lambda: len(lines(mark)) >= 100, 30)
         below = tree(supervisor.pid)[1:]

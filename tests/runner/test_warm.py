@@ -12,11 +12,11 @@ import steps_for_tests as steps
 
 from narrowboat import Runner, Step
 from narrowboat.errors import StepFailed, TimeLimit, WorkerDied
-from narrowboat.memory.processes import process_state, tree
+from narrowboat.memory.processes import process_state, process_used, tree
 from narrowboat.workers.pool import MOST_GROWTH
 
 
-def with_runner(work: Callable[[Runner], Awaitable[Any]], memory: str = "512M") -> Any:
+def with_runner(work: Callable[[Runner], Awaitable[Any]], memory: str | int = "512M") -> Any:
     async def main() -> Any:
         async with asyncio.timeout(120), Runner(memory, cores=2) as runner:
             return await work(runner)
@@ -98,14 +98,14 @@ def test_idle_workers_hold_what_they_use_and_go_when_somebody_needs_the_room() -
         idle = runner.budget.snapshot()
         assert 100 << 20 <= idle.idle < 150 << 20
         assert idle.reserved == idle.idle
-        small = await runner.call(Step(steps.who, memory="40M"), None)
+        small = await runner.call(Step(steps.keeps, memory="60M").with_engine("small"), 40)
         assert not gone(held)
-        large = Step(steps.who_else, memory=runner.budget.bytes - (4 << 20))
+        large = Step(steps.who_else, memory=runner.budget.bytes - (25 << 20))
         await runner.call(large, None)
         assert gone(held)
         assert gone(small)
 
-    with_runner(work, "300M")
+    with_runner(work, process_used(os.getpid()) + (250 << 20))  # whatever the tests before have left in this process
 
 
 def test_idle_workers_are_gone_when_the_runner_is() -> None:
