@@ -55,8 +55,7 @@ CREATE TABLE attempts (
     started         REAL NOT NULL,
     ended           REAL,
     outcome         TEXT CHECK (outcome IN
-                    ('done', 'failed', 'overrun', 'fault', 'killed', 'squeezed', 'stopped', 'cancelled',
-                     'interrupted')),
+                    ('done', 'failed', 'overrun', 'fault', 'stopped', 'cancelled', 'interrupted')),
     error           TEXT,                                  -- JSON of the error
     peak_bytes      INTEGER,
     items           INTEGER,
