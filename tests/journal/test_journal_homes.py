@@ -273,6 +273,24 @@ async def test_reading_where_there_is_nothing_yet(tmp_path: Path) -> None:
 
 
 @asynchronous
+async def test_a_home_of_the_first_schema_keeps_its_attempts_and_learns_new_ends(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    db = sqlite3.connect(path, isolation_level=None)
+    migrate(db, path, schema_scripts()[:1])
+    db.close()
+    async with await Journal.open(tmp_path, owner="me") as journal:
+        claim, step = await running(journal)
+        for outcome in ("fault", "killed", "squeezed", "killed"):
+            number = await journal.start_attempt(claim, step.id, reserved_bytes=1, cores=1, declared_bytes=1)
+            await journal.end_attempt(number, outcome, error=None, peak_bytes=1, items=0, seconds=0.1)
+        assert [attempt.outcome for attempt in await journal.attempts(claim.job_id)] == [
+            *("fault", "killed", "squeezed", "killed")
+        ]
+        assert await journal.faults_in_a_row(claim.job_id, step.id) == 1
+        assert await journal.kills_in_a_row(claim.job_id, step.id) == 2
+
+
+@asynchronous
 async def test_a_newer_journal_is_refused_and_an_older_one_is_brought_up_to_date(tmp_path: Path) -> None:
     async with await Journal.open(tmp_path, owner="me") as journal:
         await journal.submit(new_job())
