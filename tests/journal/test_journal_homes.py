@@ -273,7 +273,7 @@ async def test_reading_where_there_is_nothing_yet(tmp_path: Path) -> None:
 
 
 @asynchronous
-async def test_a_home_of_the_first_schema_keeps_its_attempts_and_learns_new_ends(tmp_path: Path) -> None:
+async def test_a_home_of_the_first_schema_learns_the_new_ends_of_an_attempt(tmp_path: Path) -> None:
     path = tmp_path / "journal.db"
     db = sqlite3.connect(path, isolation_level=None)
     migrate(db, path, schema_scripts()[:1])
