@@ -64,7 +64,7 @@ async def _rows(home: Path) -> list[Any]:
 
 
 def test_a_kill_is_charged_and_counted_once_for_its_input(tmp_path: Path) -> None:
-    (result,) = run(tmp_path, Step(steps.allocate, memory="24M"), [{"mib": 120}])
+    (result,) = run(tmp_path, Step(steps.allocate, memory="24M"), [{"mib": 120, "hold": 0.1}])
     assert result.ok
     found = known(tmp_path)["allocate 1"]
     assert (found.attempts, found.inputs, found.first_kills) == (1, 1, 1)
@@ -188,7 +188,7 @@ def test_the_declared_demand_of_a_step_is_a_fact_as_well(tmp_path: Path) -> None
     def demand(facts: Any) -> Demand:
         return Demand((facts["mib"] + 60) * MIB)
 
-    run(tmp_path, Step(steps.allocate, demand=demand), [{"mib": 10 * i} for i in range(8)])
+    run(tmp_path, Step(steps.allocate, demand=demand), [{"mib": 10 * i, "hold": 0.1} for i in range(8)])
     found = known(tmp_path)["allocate 1"]
     assert found.rule.endswith(("in declared demand", "of declared demand", "in mib", "of mib"))
     assert found.estimated < found.declared
