@@ -1,10 +1,30 @@
-"""What ``bench/box.py`` measured, for tests that run something in it."""
+"""Running something in ``bench/box.py``, and what that measured."""
 
 import json
+import os
+import subprocess
+from pathlib import Path
 from typing import Any
+
+#: Where the steps are that a boxed command finds in ``PYTHONPATH``.
+TESTS = str(Path(__file__).parent)
 
 
 def boxed(stdout: str) -> dict[str, Any]:
     """The report of the box: the last line that it printed."""
     measured: dict[str, Any] = json.loads(stdout.strip().splitlines()[-1])
     return measured
+
+
+def told_in_a_box(box: list[str], size: str, command: list[str], timeout: float = 120) -> tuple[Any, dict[str, Any]]:
+    """What a command told in its last line, as JSON, and what the box measured; the tests' steps can be imported."""
+    done = subprocess.run(
+        [*box, size, "--", *command],
+        env={**os.environ, "PYTHONPATH": TESTS},
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=timeout,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)

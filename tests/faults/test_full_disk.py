@@ -19,13 +19,12 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
-from boxes import boxed
+from boxes import TESTS, told_in_a_box
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.runner.entries import Entry
 from narrowboat.sizes import MIB
 
-TESTS = str(Path(__file__).parents[1])
 SIZE = Step(steps.file_size, memory="20M")
 COUNT = Step(steps.count, memory="20M")
 
@@ -321,7 +320,7 @@ def filling(place: Path) -> Iterator[None]:
 SUPERVISOR = """
 import asyncio, json, sys
 import steps_for_tests as steps
-from boxes import boxed
+from boxes import TESTS, told_in_a_box
 from narrowboat import Runner, Step
 
 async def main():
@@ -368,7 +367,7 @@ def wait_for_lines(path: Path, count: int) -> None:
 IN_MEMORY = """
 import asyncio, json, sys
 import steps_for_tests as steps
-from boxes import boxed
+from boxes import TESTS, told_in_a_box
 from narrowboat import Job, Pipeline, Runner, Step
 
 async def fetched(job):
@@ -396,16 +395,7 @@ def in_a_box(
 ) -> Any:
     """What a run with its home in memory told, and what the box measured."""
     command = [sys.executable, "-c", IN_MEMORY, str(home), *map(json.dumps, (guard, memory, urls, calls))]
-    done = subprocess.run(
-        [*box, size, "--", *command],
-        env={**os.environ, "PYTHONPATH": TESTS},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    said, measured = json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+    said, measured = told_in_a_box(box, size, command)
     assert (measured["kernel_kills"], measured["left"]) == (0, 0)
     return said["told"], measured
 

@@ -8,10 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import boxed
+from boxes import TESTS, told_in_a_box
 
 MIB = 1 << 20
-TESTS = str(Path(__file__).parents[1])
 RESERVED = 60 * MIB
 JUMP = 360  # MiB: 300 past the reservation
 
@@ -44,16 +43,7 @@ asyncio.run(main(sys.argv[1], json.loads(sys.argv[2])))
 
 def run(box: list[str], guard: str, calls: list[Any]) -> tuple[dict[str, Any], dict[str, Any]]:
     """What the run told, and what the box measured. Nothing is tried again with more, so that each end is seen."""
-    done = subprocess.run(
-        [*box, "512M", "--", sys.executable, "-c", RUN, guard, json.dumps(calls)],
-        env={**os.environ, "PYTHONPATH": TESTS},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+    return told_in_a_box(box, "512M", [sys.executable, "-c", RUN, guard, json.dumps(calls)])
 
 
 HOGS = ["jumps", "jumps_shared", "jumps_in_a_child", "jumps_in_a_daemon"]

@@ -1,16 +1,12 @@
 """Runs inside a real memory limit: what the kernel counts, not what we say of ourselves."""
 
 import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 from typing import Any
 
-from boxes import boxed
+from boxes import told_in_a_box
 
 MIB = 1 << 20
-TESTS = str(Path(__file__).parents[1])
 
 RUN = """
 import asyncio, json, sys
@@ -44,16 +40,7 @@ def run(box: list[str], size: str, memory: str | None, calls: list[Any], others_
     command = [sys.executable, "-c", RUN, json.dumps(memory), json.dumps(calls)]
     if others_mib:
         command = [sys.executable, "-c", HOG, str(others_mib), *command]
-    done = subprocess.run(
-        [*box, size, "--", *command],
-        env={**os.environ, "PYTHONPATH": TESTS},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stderr.strip().splitlines()[-1]), boxed(done.stdout)
+    return told_in_a_box(box, size, command)
 
 
 def test_who_allocates_without_end_never_reaches_the_kernel(box: list[str]) -> None:

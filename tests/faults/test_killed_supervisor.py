@@ -1,13 +1,9 @@
 """What a supervisor leaves that is killed with SIGKILL: its fork server clears it away, before any next start."""
 
-import json
-import os
-import subprocess
 import sys
-from pathlib import Path
 
 import pytest
-from boxes import boxed
+from boxes import told_in_a_box
 
 SUPERVISOR = """
 import asyncio, os, signal, sys
@@ -45,14 +41,6 @@ print(json.dumps({"status": died.returncode, "left": left}), flush=True)
 @pytest.mark.parametrize("how", ["running", "stopped"])
 def test_no_cgroup_and_no_process_is_left(box: list[str], how: str) -> None:
     """Also when the fork server had been stopped by a signal."""
-    done = subprocess.run(
-        [*box, "300M", "--", sys.executable, "-c", WATCHER, SUPERVISOR, how],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=60,
-    )
-    said = json.loads(done.stderr.strip().splitlines()[-1])
+    said, measured = told_in_a_box(box, "300M", [sys.executable, "-c", WATCHER, SUPERVISOR, how], timeout=60)
     assert (said["status"], said["left"]) == (-9, [])
-    assert (boxed(done.stdout)["left"], boxed(done.stdout)["kernel_kills"]) == (0, 0)
+    assert (measured["left"], measured["kernel_kills"]) == (0, 0)

@@ -74,9 +74,9 @@ def test_the_limit_follows_the_reservation_from_attempt_to_attempt(tmp_path: Pat
         slot = worker.watch.slot
         assert slot is not None
         assert (await attempt(made, worker, "echo", 1)) == {"op": "done", "result": 1}
-        worker.reserve(lambda: 300 * MIB)
+        worker.hold(lambda: 300 * MIB)
         assert (await attempt(made, worker, "allocate", {"mib": 200})) == {"op": "done", "result": 200 * MIB}
-        worker.reserve(lambda: 50 * MIB)
+        worker.hold(lambda: 50 * MIB)
         assert (await attempt(made, worker, "jumps", 200)) is None
         ending = await worker.ending("jumps", memory_error=False, kernel_kills=0)
         assert slot.limit == 50 * MIB + GRACE

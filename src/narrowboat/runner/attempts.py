@@ -94,6 +94,7 @@ class StepRun:
         self._facts = facts
         self._scratch = scratch
         self._alone = alone  # hold the whole budget: the job may be what took supervisors along
+        self._kind = None if step.fresh else kind_of(step.function, step.engine)  # of the workers that it takes over
         self._declared = step.demand(facts)
         self._at_least = 0  # bytes that the last overrun showed to be needed
         self._label = f"{step.name} of {live.source}" if live.source else step.name
@@ -143,8 +144,7 @@ class StepRun:
         self._live.waiting = True
         self._live.stage = self._step.name
         self._live.facts.clear()  # they told of the step before
-        kind = None if self._step.fresh else kind_of(self._step.function, self._step.engine)
-        future = self._shop.budget.request(asked.demand, label=self._label, learned=asked.learned, kind=kind)
+        future = self._shop.budget.request(asked.demand, label=self._label, learned=asked.learned, kind=self._kind)
         try:
             reservation = await asyncio.wrap_future(future)
         except BaseException:
@@ -217,9 +217,9 @@ class StepRun:
                 tries += 1
 
     def _keep(self, worker: Worker, reservation: Reservation) -> bool:
-        if self._step.fresh or self._shop.stopping:
+        if self._kind is None or self._shop.stopping:
             return False
-        return self._shop.pool.keep(worker, reservation, kind_of(self._step.function, self._step.engine))
+        return self._shop.pool.keep(worker, reservation, self._kind)
 
     def _call(self, reservation: Reservation) -> Call:
         return Call(

@@ -50,7 +50,7 @@ class Pool:
             worker = parked.holder
             self._idle.pop(worker, None)
             if worker.alive:
-                worker.reserve(lambda: reservation.bytes)
+                worker.hold(lambda: reservation.bytes)
             else:
                 self._end(worker)
                 worker = None
@@ -76,7 +76,7 @@ class Pool:
             loop.call_soon_threadsafe(self._end, worker)
 
         parked = self._budget.park(reservation, kind, used, holder=worker, recall=recall)
-        worker.reserve(lambda: parked.bytes)
+        worker.hold(lambda: parked.bytes)
         self._idle[worker] = parked
         if len(self._idle) > MOST_IDLE:
             self._end(next(iter(self._idle)))

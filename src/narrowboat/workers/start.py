@@ -36,7 +36,6 @@ class Worker:
 
     Attributes:
         watch: its figures, as the guard reads them.
-        reserved: tells the bytes that it may use now.
         base: bytes that it used between its first two attempts; None before.
         silent: why it was killed for giving no sign of life; None while it was not.
         timed_out: it was killed since its attempt took longer than it may.
@@ -68,11 +67,11 @@ class Worker:
         self._call: protocol.Call | None = None
         self._ran_s = 0.0
         self._time_limit: float | None = None
-        self.reserved = reserved
+        self._reserved = reserved
         self.base: int | None = None
         self.silent: str | None = None
         self.timed_out = False
-        self.watch: Watch = guard.watch(pid, self._reserved, slot)
+        self.watch: Watch = guard.watch(pid, lambda: self._reserved(), slot)  # noqa: PLW0108 -- hold() changes it
 
     @classmethod
     async def start(cls, server: ForkServer, guard: Guard, reserved: Callable[[], int]) -> Worker:
@@ -154,12 +153,9 @@ class Worker:
         """False once its end has been heard of."""
         return not self._buried and self._burial is None and not self._server.ended(self.pid).done()
 
-    def reserve(self, reserved: Callable[[], int]) -> None:
-        """From now on ``reserved`` tells the bytes of its reservation."""
-        self.reserved = reserved
-
-    def _reserved(self) -> int:
-        return self.reserved()
+    def hold(self, reserved: Callable[[], int]) -> None:
+        """From now on the worker is covered by another reservation."""
+        self._reserved = reserved
 
     def stop(self) -> None:
         """Ask the step to stop at its next item."""
@@ -234,7 +230,7 @@ class Worker:
             step,
             Facts(
                 status=status,
-                reserved=self.reserved(),
+                reserved=self._reserved(),
                 peak=watch.peak,
                 killed=watch.killed,
                 overran=watch.overran,
