@@ -73,6 +73,8 @@ def _stopped_by_us(step: str, facts: Facts, used: str) -> Ending | None:
     sizes: dict[str, Any] = {"reserved_bytes": facts.reserved, "peak_bytes": facts.peak}
     if facts.killed is not None and not facts.overran:
         return Ending("squeezed", error=Overrun(f"{step} was stopped at {used}: {facts.killed}", **sizes))
+    if facts.killed is not None and facts.limit_kills:  # the kernel was first
+        return _out_of_memory(step, facts, used)
     if facts.killed is not None:
         return Ending("overrun", error=Overrun(f"{step} used {used} and was stopped", **sizes))
     if facts.time_limit is not None:
