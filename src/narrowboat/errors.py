@@ -108,6 +108,23 @@ class StepFailed(NarrowboatError):
     code = "step_failed"
 
 
+class EngineError(NarrowboatError):
+    """A remote engine will not do it, and another try would not help: a bad key, no such model, a blocked answer."""
+
+    code = "engine"
+
+
+class RemoteError(NarrowboatError):
+    """A remote engine did not answer this time: 429, 5xx, no connection, an answer that is cut or makes no sense.
+
+    Facts: ``status`` (of HTTP, when there was one), ``wait_s`` (seconds that the server asked for, or None), ``quota``
+    (true when it was the rate or the quota of the key).
+    """
+
+    code = "remote"
+    retryable = True
+
+
 class Overrun(NarrowboatError):
     """A step used more than its reservation. Facts: ``reserved_bytes``, ``peak_bytes``, ``budget_bytes``."""
 
@@ -168,6 +185,8 @@ STATUS: dict[str, tuple[int, int]] = {
     "output": (1, 500),
     "pack": (1, 502),
     "step_failed": (1, 500),
+    "engine": (1, 502),
+    "remote": (1, 502),
     "overrun": (1, 500),
     "worker_died": (1, 500),
     "time_limit": (1, 504),

@@ -40,6 +40,25 @@ class Demand:
 
 
 @dataclass(frozen=True, slots=True)
+class Client:
+    """The client of a remote engine. All calls of one client share one worker, each in a thread of its own.
+
+    Attributes:
+        name: of the shared worker, such as ``gemini``; calls that name the same share it.
+        bytes: what the worker holds with the client loaded and no call in it; a step's own demand is what one call
+            adds.
+        at_once: calls at the same time, at most.
+        key: tells apart whose quota it is (a hash, never the key itself); calls of one client and key wait together
+            when the server asks for it.
+    """
+
+    name: str
+    bytes: int
+    at_once: int = 32
+    key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class Item:
     """One result of a step, in order.
 
