@@ -1,16 +1,31 @@
 """The only reader of the environment.
 
-Covers: ``NARROWBOAT_*`` variables, where the home, the pack cache and unfinished outputs are.
+Covers: ``NARROWBOAT_*`` variables, the caps that have names of their own, where the home, the pack cache and unfinished
+outputs are.
 Does not cover: parsing of what the values mean (``sizes``, ``cli/``).
 """
 
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 
+from narrowboat.errors import UsageError
+from narrowboat.values import Caps
+
 PREFIX = "NARROWBOAT_"
+#: Variable -> what it caps, a field of :class:`narrowboat.values.Caps`. Without the prefix, since that is how they are
+#: set where people transcribe already.
+CAPS = {
+    "MAX_FILE_SIZE_MB": "file_bytes",
+    "MAX_CONCURRENT_DOWNLOADS": "downloads",
+    "GLOBAL_TRANSCRIPTION_LIMIT": "transcriptions",
+    "CHUNK_CONCURRENCY": "chunks",
+    "GEMINI_API_CONCURRENCY": "gemini",
+    "MAX_BATCH_SIZE": "batch",
+}
 
 
 def variable(option: str) -> str:
@@ -21,6 +36,25 @@ def variable(option: str) -> str:
 def setting(option: str, environment: Mapping[str, str] | None = None) -> str | None:
     """The value of an option's variable; None when it is unset or empty."""
     return (os.environ if environment is None else environment).get(variable(option)) or None
+
+
+def caps(environment: Mapping[str, str] | None = None) -> Caps:
+    """The caps that are set; a variable that is unset or empty caps nothing.
+
+    Raises:
+        UsageError: one is no whole number above zero; names the variable.
+    """
+    found = {}
+    for variable_name, field in CAPS.items():
+        text = (os.environ if environment is None else environment).get(variable_name, "").strip()
+        if not text:
+            continue
+        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+            raise UsageError(
+                f"{variable_name}: {text!r} is no whole number above zero", hint="correct it, or unset it for no cap"
+            )
+        found[field] = int(text) << 20 if field == "file_bytes" else int(text)
+    return Caps(**found)
 
 
 def default_home() -> Path:

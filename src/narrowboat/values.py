@@ -1,7 +1,7 @@
 """Frozen values that cross the borders between packages.
 
-Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), what the guard can use, and the
-JSON types.
+Covers: what a step asks for (:class:`Demand`), what it yields (:class:`Item`), what the guard can use, what users have
+capped (:class:`Caps`), and the JSON types.
 """
 
 from __future__ import annotations
@@ -56,6 +56,31 @@ class Client:
     bytes: int
     at_once: int = 32
     key: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Caps:
+    """What may be at work at the same time beside what fits, and how large a download may be. None for any number.
+
+    Attributes:
+        file_bytes: of one source that is fetched; a job's own ``max_download`` counts where it is smaller.
+        downloads: steps that fetch, of all jobs.
+        transcriptions: jobs that transcribe.
+        chunks: remote calls of one job.
+        gemini: remote calls to Gemini, of all jobs.
+        batch: jobs of one label.
+    """
+
+    file_bytes: int | None = None
+    downloads: int | None = None
+    transcriptions: int | None = None
+    chunks: int | None = None
+    gemini: int | None = None
+    batch: int | None = None
+
+    def smaller(self, max_bytes: int | None) -> int | None:
+        """The smaller of a job's own limit of a download and the cap; None when neither is set."""
+        return min((size for size in (max_bytes, self.file_bytes) if size is not None), default=None)
 
 
 @dataclass(frozen=True, slots=True)

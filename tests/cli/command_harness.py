@@ -15,6 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from narrowboat.config import CAPS
+
 COMMAND = [sys.executable, "-m", "narrowboat"]
 PATIENCE_S = 60.0
 
@@ -79,6 +81,7 @@ class Cli:
 
     def environment(self, **more: str) -> dict[str, str]:
         kept = {k: v for k, v in os.environ.items() if not k.startswith("NARROWBOAT_") or k == "NARROWBOAT_CACHE"}
+        kept = {k: v for k, v in kept.items() if k not in CAPS}
         return {**kept, "NARROWBOAT_HOME": str(self.home), "NARROWBOAT_OUT": str(self.out), **more}
 
     def run(self, *args: object, **env: str) -> Done:

@@ -19,6 +19,7 @@ from typing import Any
 from narrowboat.cli.command import INTERRUPTED
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
+from narrowboat.config import caps
 from narrowboat.errors import DiskFull, UsageError, exit_code
 from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.entries import Entry
@@ -49,6 +50,7 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
         preload=PIPELINE.preload,
         guard=values.guard,
         time_limit=values.time_limit,
+        caps=caps(),
     ) as runner:
         session = Session(runner, make_display(out), drain_s=values.drain)
         await session.follow(submit)

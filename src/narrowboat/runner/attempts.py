@@ -20,12 +20,13 @@ from narrowboat.errors import Interrupted, NarrowboatError, Overrun, WorkerDied,
 from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
+from narrowboat.runner.lanes import Lanes, limits_of
 from narrowboat.runner.records import Peaks, Record
 from narrowboat.runner.space import Space
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
 from narrowboat.sizes import format_size
-from narrowboat.values import Facts, Item, Json
+from narrowboat.values import Caps, Facts, Item, Json
 from narrowboat.workers.ending import Ending
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.pool import Pool, kind_of
@@ -49,15 +50,20 @@ class Workshop:
         stopping: nothing new starts.
         time_limit: seconds that an attempt may take where its step does not say; None for any number.
         granted: called when a step has got its reservation.
+        lanes: what users have capped of what is at work at the same time.
     """
 
-    def __init__(self, budget: Budget, guard: Guard, server: ForkServer, space: Space, peaks: Peaks) -> None:
+    def __init__(
+        self, budget: Budget, guard: Guard, server: ForkServer, space: Space, peaks: Peaks, caps: Caps
+    ) -> None:
         self.budget = budget
         self.space = space
         self.peaks = peaks
         self.stopping = False
         self.time_limit: float | None = None
         self.granted: Callable[[], None] = lambda: None
+        self.caps = caps
+        self.lanes = Lanes(limits_of(caps))
         self.path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the working directory
         self.pool = Pool(budget, guard, server)
 
@@ -110,6 +116,22 @@ class StepRun:
             Interrupted: the run is being stopped.
             NarrowboatError: what the step raised.
         """
+        if self.record.done:
+            return
+        async with self._lane(), contextlib.aclosing(self._attempts()) as items:
+            async for item in items:
+                yield item
+
+    def _lane(self) -> contextlib.AbstractAsyncContextManager[None]:
+        """The lane that the step is in from its first attempt to its last."""
+        lanes, name = self._shop.lanes, self._step.lane
+        if not lanes.has_room(name):
+            self._live.waiting = False  # not for room: other jobs may start
+            self._live.stage = f"{self._step.name}: waits for its turn, {lanes.limit(name)} at once"
+            self._live.facts.clear()
+        return lanes.enter(name)
+
+    async def _attempts(self) -> AsyncGenerator[Item]:
         while not self.record.done:
             if self._shop.stopping:
                 raise Interrupted("the run was stopped; committed work is kept")

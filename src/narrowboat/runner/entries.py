@@ -12,7 +12,9 @@ from pathlib import Path
 from typing import Protocol
 
 from narrowboat.errors import NarrowboatError
+from narrowboat.runner.lanes import BATCH, DOWNLOADS
 from narrowboat.runner.pipeline import Pipeline
+from narrowboat.runner.queue import Way
 from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, fingerprint
 from narrowboat.values import Json
@@ -29,6 +31,7 @@ class Entry:
         closed: its workflow has ended, and takes no further outputs.
         again: it was done in an earlier run, and nothing was left to do.
         seconds: spent on it in this run.
+        label: of the batch that it belongs to.
     """
 
     id: str
@@ -42,7 +45,15 @@ class Entry:
     peak_used: int = 0
     items_resumed: int = 0
     seconds: float = 0.0
+    label: str | None = None
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
+
+    @property
+    def way(self) -> Way:
+        """The lanes that it goes through."""
+        batch = ((BATCH, self.label),) if self.label else ()
+        own = ((self.pipeline.lane, ""),) if self.pipeline.lane else ()
+        return Way((*own, *batch), () if self.source.kind == "file" else ((DOWNLOADS, ""),))
 
     def want(self, outputs: set[Path] | None) -> None:
         """Write these too."""

@@ -16,6 +16,7 @@ from narrowboat.errors import OutputError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.lanes import DOWNLOADS
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
@@ -23,7 +24,7 @@ from narrowboat.sources.locate import Source, safe_url
 from narrowboat.values import Facts, Json
 
 #: 14 MiB as measured, TLS included, and the 25 that a worker of a preloaded fork server begins with.
-FETCH = Step("narrowboat.sources.http:fetch", memory="48M", cores=0, name="fetch")
+FETCH = Step("narrowboat.sources.http:fetch", memory="48M", cores=0, name="fetch", lane=DOWNLOADS)
 #: A job that was running when this many supervisors in a row died runs alone from then on.
 DEATHS_UNTIL_ALONE = 5
 
@@ -93,10 +94,13 @@ class Job:
         """
         if self.source.kind == "file":
             return self.source.location
-        given = {"url": self.source.location, "max_bytes": self.options.get("max_download"), "name": "source"}
-        fetched = await self.run(FETCH, given)
+        given = {"url": self.source.location, "name": "source"}
+        at = {
+            "max_bytes": self._shop.caps.smaller(self.options.get("max_download"))
+        }  # what is here stays, if it changes
+        fetched = await self.run(FETCH, given, at=at)
         if not Path(fetched["path"]).exists():  # scratch was emptied by hand
-            fetched = await self._unrecorded(FETCH, given)
+            fetched = await self._unrecorded(FETCH, {**given, **at})
         return str(fetched["path"])
 
     @property

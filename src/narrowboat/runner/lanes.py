@@ -2,7 +2,7 @@
 
 Covers: counting who is in a lane, and letting those that wait in, first come first served.
 Does not cover: bytes and cores (``memory/``: a cap only ever lets fewer in than fit), which jobs start
-(``scheduler``), what the caps are called outside (``narrowboat.config``). One event loop, no locks.
+(``queue``), what the caps are called outside (``narrowboat.config``). One event loop, no locks.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from typing import TypeAlias
 
 from narrowboat.errors import UsageError
+from narrowboat.values import Caps
 
 #: Steps that fetch a source, of all jobs.
 DOWNLOADS = "downloads"
@@ -37,6 +38,17 @@ _OPEN = contextlib.nullcontext()  # holds nothing, so that one will do for all
 class _State:
     held: int = 0
     waiters: deque[asyncio.Future[None]] = field(default_factory=deque)
+
+
+def limits_of(caps: Caps) -> dict[str, int | None]:
+    """The limits of lanes that users' caps mean."""
+    return {
+        DOWNLOADS: caps.downloads,
+        TRANSCRIPTIONS: caps.transcriptions,
+        BATCH: caps.batch,
+        CALLS: caps.chunks,
+        GEMINI: caps.gemini,
+    }
 
 
 class Lanes:

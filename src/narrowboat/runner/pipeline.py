@@ -31,6 +31,7 @@ class Pipeline:
         identity: of a job's options, those that change the result.
         preload: modules of its steps that the fork server imports, so that its workers start with them and share
             their pages.
+        lane: the lane that its jobs are in while they run (see ``lanes``), which somebody may have capped.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Pipeline:
     formats: tuple[str, ...] = ()
     identity: Callable[[dict[str, Json]], Json] = lambda options: options
     preload: tuple[str, ...] = ()
+    lane: str = ""
 
 
 def find_pipeline(name: str) -> Pipeline:

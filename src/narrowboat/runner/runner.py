@@ -37,7 +37,7 @@ from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, locate
-from narrowboat.values import Json
+from narrowboat.values import Caps, Json
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.means import choose
 from narrowboat.workers.server import ForkServer
@@ -63,6 +63,7 @@ class Runner:
         guard: what is to keep workers to their reservations: ``auto`` for all that can be had, or some of ``cgroup``,
             ``polling``, ``oom-score``, ``rlimit``, with commas or in a list.
         time_limit: seconds that one attempt of a step may take, where the step has no limit of its own.
+        caps: what users have capped beside memory and cores (``narrowboat.config.caps`` reads it from the environment).
         budget: in the place of ``memory`` and ``cores``; for tests.
 
     Raises:
@@ -79,12 +80,14 @@ class Runner:
         preload: Sequence[str] = (),
         guard: str | Sequence[str] = "auto",
         time_limit: float | None = None,
+        caps: Caps | None = None,
         budget: Budget | None = None,
     ) -> None:
         together = any(group.kills_all() for group in own_groups())  # then one mistake costs all: keep more free
         self.budget = budget or Budget(memory, cores=cores, headroom=2 * HEADROOM if together else HEADROOM)
         self._guard_wanted = guard
         self._time_limit = time_limit
+        self._caps = caps or Caps()
         self._home = None if home is None else Path(home).expanduser().absolute()
         self._preload = preload
         self._open = contextlib.AsyncExitStack()
@@ -119,7 +122,7 @@ class Runner:
         self.budget.measure_with(
             helpers=self.guard.helpers_used, workers=self.guard.workers_used, files=self._scratch.in_memory
         )
-        self._shop = Workshop(self.budget, self.guard, server, self._scratch.space, Peaks(self.journal))
+        self._shop = Workshop(self.budget, self.guard, server, self._scratch.space, Peaks(self.journal), self._caps)
         self._shop.time_limit = self._time_limit
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch)
         server.start()
@@ -240,7 +243,7 @@ class Runner:
                 return
             await self._scheduler.wait([row.id])
             row = await self.journal.job(row.id)
-        entry = Entry(row.id, pipeline, source, wanted=wanted)
+        entry = Entry(row.id, pipeline, source, wanted=wanted, label=row.label)
         if row.state == "done" and not wanted:
             entry.again = True
             self._scheduler.finished(entry, "done", None)

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import time
-from collections import deque
 from collections.abc import Awaitable, Callable, Iterable
 
 from narrowboat.config import part_path
@@ -19,6 +18,7 @@ from narrowboat.journal.rows import Claim
 from narrowboat.runner.attempts import Workshop
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.job import Job, shown
+from narrowboat.runner.queue import Queue
 from narrowboat.runner.scratch import Scratch
 from narrowboat.runner.status import Live
 from narrowboat.values import Json
@@ -39,7 +39,7 @@ class Scheduler:
         self.live: dict[str, Live] = {}
         self.stopping = False
         self.draining = False
-        self._queue: deque[str] = deque()
+        self._queue = Queue(shop.lanes)
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._claims: dict[str, Claim] = {}
         self._cancelled: set[str] = set()
@@ -55,13 +55,16 @@ class Scheduler:
         """Queue a job of this run."""
         entry.state, entry.closed = "queued", False
         self.entries[entry.id] = entry
-        self._queue.append(entry.id)
+        self._queue.add(entry.id, entry.way)
         self.pump()
 
     def pump(self) -> None:
-        """Start jobs while those that run do not wait for room themselves."""
-        while self._queue and not (self.stopping or self.draining) and self._has_room():
-            entry = self.entries[self._queue.popleft()]
+        """Start jobs while those that run do not wait for room themselves; those behind a cap are passed by."""
+        while not (self.stopping or self.draining) and self._has_room():
+            job_id = self._queue.take()
+            if job_id is None:
+                return
+            entry = self.entries[job_id]
             entry.state = "running"
             self.live[entry.id] = Live(entry.id, shown(entry.source), waiting=True)
             self._tasks[entry.id] = asyncio.create_task(self._run(entry), name=f"narrowboat-{entry.id}")
@@ -71,7 +74,7 @@ class Scheduler:
 
     async def wanted(self) -> None:
         """Wait until another job would start at once, or the run is stopped."""
-        while (self._queue or not self._has_room()) and not self.stopping:
+        while (self._queue.next() is not None or not self._has_room()) and not self.stopping:
             self._changed.clear()
             with contextlib.suppress(TimeoutError):
                 await asyncio.wait_for(self._changed.wait(), _LOOK_S)
@@ -103,6 +106,8 @@ class Scheduler:
             for table in (self.live, self._tasks, self._claims, self._failed):
                 table.pop(entry.id, None)
             self._cancelled.discard(entry.id)
+            for lane in entry.way.through:
+                self._shop.lanes.leave(*lane)
             self.finished(entry, state, error)
             self.pump()
 
@@ -229,8 +234,7 @@ class Scheduler:
             task.cancel()
             await asyncio.wait([task])
             return
-        with contextlib.suppress(ValueError):
-            self._queue.remove(job_id)
+        self._queue.remove(job_id)
         if job_id in self.entries:
             self.finished(self.entries[job_id], "cancelled", Cancelled("it was cancelled"))
 

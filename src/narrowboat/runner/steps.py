@@ -42,6 +42,7 @@ class Step:
         heartbeat: seconds without a sign of life after which a worker counts as hung. Python gives one by itself;
             native code that holds Python's lock for so long does not.
         time_limit: seconds that one attempt may take; then the job fails. None for any number.
+        lane: the lane that it is in while it runs (see ``lanes``), which somebody may have capped.
 
     Raises:
         UsageError: a lambda, a function inside a function, or one of an interactive session: a worker could not
@@ -61,6 +62,7 @@ class Step:
         fresh: bool = False,
         heartbeat: float = HEARTBEAT_S,
         time_limit: float | None = None,
+        lane: str = "",
     ) -> None:
         self.function, self.main_path = (function, None) if isinstance(function, str) else reference(function)
         if ":" not in self.function:
@@ -71,6 +73,7 @@ class Step:
         self.fresh = fresh
         self.heartbeat = heartbeat
         self.time_limit = time_limit
+        self.lane = lane
         fixed = Demand(parse_size(memory), cores)
         self.demand: Callable[[Facts], Demand] = demand or (lambda _: fixed)
 

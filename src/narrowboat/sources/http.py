@@ -153,7 +153,7 @@ class _Transfer:
         if self._max is not None and size > self._max:
             raise TooLarge(
                 f"{self._shown} {verb} {format_size(size)}, more than the {format_size(self._max)} allowed",
-                hint="allow more with --max-download",
+                hint="allow more with --max-download, or with MAX_FILE_SIZE_MB where that is set",
                 limit_bytes=self._max,
             )
 

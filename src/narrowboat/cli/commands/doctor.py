@@ -17,7 +17,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, folder
 from narrowboat.cli.output import Output, table
 from narrowboat.cli.session import where
-from narrowboat.config import default_cache, pack_folder
+from narrowboat.config import CAPS, caps, default_cache, pack_folder
 from narrowboat.engines.catalogue import PACKS, packs, speech_demand, speech_model
 from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.survey import survey
@@ -37,6 +37,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
     cache = default_cache().expanduser().absolute()
     found["packs"] = {pack.name: pack_folder(pack.name, cache).is_dir() for pack in packs()}
     found["cache"] = str(cache)
+    found["caps"] = _caps()
     found["extras"] = {
         extra: [name for name in names if importlib.util.find_spec(name) is None] for extra, names in _EXTRAS.items()
     }
@@ -47,6 +48,12 @@ def run(values: argparse.Namespace, out: Output) -> int:
         for line in _lines(found):
             out.line(line)
     return 0
+
+
+def _caps() -> dict[str, int]:
+    """The caps that are set, by variable; a size in bytes."""
+    values = {name: getattr(caps(), field) for name, field in CAPS.items()}
+    return {name: value for name, value in values.items() if value is not None}
 
 
 def _demand(name: str) -> int:
@@ -127,6 +134,8 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
         yield f"          {name}: {'present' if present else f'not yet, {format_size(PACKS[name].size)} to download'}"
     for extra, missing in found["extras"].items():
         yield f"extras    {extra}: {'installed' if not missing else 'without ' + ', '.join(missing)}"
+    for name, value in found["caps"].items():
+        yield f"cap       {name}: {format_size(value) if CAPS[name] == 'file_bytes' else value}"
     if found["advice"]:
         yield "to change"
         for text in found["advice"]:

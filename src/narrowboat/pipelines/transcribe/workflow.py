@@ -22,6 +22,7 @@ from narrowboat.engines.catalogue import (
     speech_model,
 )
 from narrowboat.runner.job import Job
+from narrowboat.runner.lanes import TRANSCRIPTIONS
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
 from narrowboat.values import Demand, Facts, Json
@@ -111,4 +112,4 @@ def options(*, model: str, language: str | None, max_download: int | None, cache
 # Measured with eight clips of 3 to 15 s and tiny.en: 8.4 s with these preloaded, 12.8 without; the peak of the whole
 # tree 307 and 321 MiB, since workers share what the fork server (25 in the place of 9 MiB) has imported.
 _PRELOAD = ("narrowboat.pipelines.transcribe.steps", "narrowboat.media.probe", "narrowboat.media.captions")
-PIPELINE = Pipeline("transcribe", transcribe, formats=FORMATS, identity=identity, preload=_PRELOAD)
+PIPELINE = Pipeline("transcribe", transcribe, formats=FORMATS, identity=identity, preload=_PRELOAD, lane=TRANSCRIPTIONS)
