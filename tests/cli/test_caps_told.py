@@ -1,4 +1,4 @@
-"""Caps on the command line: a bad one stops the command before anything starts, and `doctor` tells those that are set."""
+"""Caps on the command line: a bad one stops the command before anything starts; `doctor` tells those that are set."""
 
 from __future__ import annotations
 
@@ -10,9 +10,8 @@ from command_harness import Cli
 def test_a_bad_cap_is_told_before_anything_starts(cli: Cli, text_mp3: Path) -> None:
     done = cli.run("transcribe", text_mp3, MAX_CONCURRENT_DOWNLOADS="many")
     assert done.code == 2
-    assert done.err.strip() == (
-        "narrowboat: MAX_CONCURRENT_DOWNLOADS: 'many' is no whole number above zero (correct it, or unset it for no cap)"
-    )
+    told = "narrowboat: MAX_CONCURRENT_DOWNLOADS: 'many' is no whole number above zero"
+    assert done.err.strip() == f"{told} (correct it, or unset it for no cap)"
     assert not (cli.home / "journal.db").exists()
 
 
