@@ -234,10 +234,11 @@ def letters(given: dict[str, Any], cursor: Any) -> Iterator[Item]:
 
 
 def write_letters(given: dict[str, Any]) -> dict[str, Any]:
-    """The letters in upper or lower case, by format."""
+    """The letters in upper or lower case, by format; upper case with a ``tail`` when there is one."""
     letters = [json.loads(line) for line in Path(given["items"]).read_text().splitlines()]
     for target in given["targets"]:
-        Path(target["path"]).write_text(getattr("".join(letters), target["format"])())
+        tail = given.get("tail", "") if target["format"] == "upper" else ""
+        Path(target["path"]).write_text(getattr("".join(letters), target["format"])() + tail)
     return {"outputs": [{**target, "bytes": Path(target["path"]).stat().st_size} for target in given["targets"]]}
 
 

@@ -33,7 +33,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 }
 
 #: The catalogue lives beside the engines and is a part of its own: names, packs and demands.
-CATALOGUE = {"engines.catalogue", "engines.footprint", "engines.known"}
+CATALOGUE = {"engines.catalogue", "engines.footprint", "engines.known", "engines.language_models"}
 
 
 @dataclass(frozen=True)
@@ -78,7 +78,7 @@ def part(module: str) -> str:
     if module in CATALOGUE:
         return "catalogue"
     if first == "pipelines":
-        return "workflows" if not rest or rest[-1] == "workflow" or len(rest) == 1 else "steps"
+        return "workflows" if not rest or rest[-1].endswith("workflow") or len(rest) == 1 else "steps"
     if first == "__main__":
         return "cli"
     return first if rest or first in MAY_IMPORT or first in ("pipelines", "service") else "base"

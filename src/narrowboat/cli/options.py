@@ -109,6 +109,17 @@ def count(text: str) -> int:
     return int(text)
 
 
+def number_range(text: str) -> tuple[int, int]:
+    """``400-600``; ``500`` is that, give or take a tenth."""
+    match = re.fullmatch(r"(\d{1,6})(?:\s*-\s*(\d{1,6}))?", text.strip())
+    if match is None:
+        raise UsageError(f"{text!r} is no range", hint="write it as 400-600")
+    low, high = int(match[1]), int(match[2] or match[1])
+    if not 0 < low <= high:
+        raise UsageError(f"{text!r} is no range: it goes from {low} to {high}", hint="write it as 400-600")
+    return (low, high) if match[2] else (round(0.9 * low), round(1.1 * low))
+
+
 def folder(text: str) -> Path:
     """An absolute path."""
     if not text.strip() or "\0" in text:

@@ -123,6 +123,15 @@ class Jobs(Core):
         text = None if options is None else dump(options)
         return await self._write(lambda db: _requeue(db, job_id, text))
 
+    async def set_options(self, job_id: str, options: dict[str, Json]) -> JobRow:
+        """Replace the options of a job that waits. Its faults still count.
+
+        Raises:
+            UsageError: it is running.
+        """
+        text = dump(options)
+        return await self._write(lambda db: _set_options(db, job_id, text))
+
     async def restart(self, job_id: str) -> JobRow:
         """Queue a job anew: items, steps and attempts are forgotten; its files keep their names.
 
@@ -235,6 +244,12 @@ def _requeue(db: sqlite3.Connection, job_id: str, options: str | None) -> JobRow
     _not_running(db, job_id)
     db.execute(_SQL["forgive"], {"job": job_id})
     db.execute(_SQL["queue_again"], {"job": job_id, "options": options})
+    return _row(db, job_id)
+
+
+def _set_options(db: sqlite3.Connection, job_id: str, options: str) -> JobRow:
+    _not_running(db, job_id)
+    db.execute(_SQL["set_options"], {"job": job_id, "options": options})
     return _row(db, job_id)
 
 

@@ -92,9 +92,13 @@ class Records(Core):
     async def _paths(self, query: str, values: dict[str, Any]) -> list[Path]:
         return await self._read(lambda db: [Path(row["path"]) for row in db.execute(_SQL[query], values)])
 
-    async def want_output(self, job_id: str, format: str, path: Path) -> bool:
-        """Note that the job writes ``format`` to ``path``; False when another job has taken it."""
-        values = {"job": job_id, "format": format, "path": os_text(os.fspath(path))}
+    async def want_output(self, job_id: str, format: str, path: Path, shape: Json = None) -> bool:
+        """Note that the job writes ``format`` to ``path``; False when another job has taken it.
+
+        One that was written with another ``shape`` counts as not written.
+        """
+        text = None if shape is None else dump(shape)
+        values = {"job": job_id, "format": format, "path": os_text(os.fspath(path)), "shape": text}
         await self._write(lambda db: db.execute(_SQL["want_output"], values).rowcount)
         return await self.output_owner(path) == job_id
 

@@ -1,6 +1,6 @@
-"""How a transcript looks as text, SubRip, WebVTT and JSON, one segment at a time.
+"""How a transcript looks as text, SubRip, WebVTT and JSON, one segment at a time; and its summary as text.
 
-Covers: line and cue lengths, times, escaping, paragraphs.
+Covers: line and cue lengths, times, escaping, paragraphs, who wrote a summary.
 Does not cover: files (``captions.py``).
 """
 
@@ -17,7 +17,7 @@ LINE = 42  # characters; what broadcasters' style guides settle on for two-line 
 LINES = 2
 PAUSE = 1.5  # seconds of silence after which the text starts a new paragraph
 PARAGRAPH = 600  # characters after which the next sentence starts a new one
-_UNSPACED = {"zh", "yue", "ja", "th", "lo", "my", "km", "bo"}  # written without spaces between words
+UNSPACED = {"zh", "yue", "ja", "th", "lo", "my", "km", "bo"}  # written without spaces between words
 _SENTENCE_ENDS = tuple(".!?…。！？\"'”’")
 
 Out = Callable[[str], Any]
@@ -28,7 +28,7 @@ class Writer:
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
         self.out = out
-        self.joiner = "" if inputs.get("language") in _UNSPACED else " "
+        self.joiner = "" if inputs.get("language") in UNSPACED else " "
         self.inputs = inputs
 
     def push(self, segment: dict[str, Any]) -> None:
@@ -107,8 +107,21 @@ class WebVtt(_Cues):
         self.out(f"\n{clock(start, '.')} --> {clock(end, '.')}\n{text}\n")
 
 
+class Summary(Writer):
+    """Who made the summary, and the summary."""
+
+    def push(self, segment: dict[str, Any]) -> None:
+        """What was said is in the other files."""
+
+    def finish(self) -> None:
+        summary = self.inputs.get("summary") or {"text": "", "made_by": {"model": "", "kind": "quotes"}}
+        self.out(f"{summary_heading(summary)}\n")
+        if summary["text"]:
+            self.out(f"\n{summary['text'].strip()}\n")
+
+
 class JsonText(Writer):
-    """One object: version, source, media, engine, language, and the segments, one a line."""
+    """One object: version, source, media, engine, language, what was made of it, and the segments, one a line."""
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
         super().__init__(out, inputs)
@@ -120,6 +133,8 @@ class JsonText(Writer):
             "engine": inputs.get("engine") or {},
             "language": inputs.get("language"),
         }
+        if inputs.get("summary") is not None:
+            head["summary"] = inputs["summary"]
         lines = ",\n".join(f"{_json(key)}: {_json(value)}" for key, value in head.items())
         out(f'{{\n{lines},\n"segments": [')
 
@@ -132,7 +147,7 @@ class JsonText(Writer):
         self.out("\n]\n}\n" if self._number else "]\n}\n")
 
 
-FORMATS: dict[str, type[Writer]] = {"txt": Text, "srt": SubRip, "vtt": WebVtt, "json": JsonText}
+FORMATS: dict[str, type[Writer]] = {"txt": Text, "srt": SubRip, "vtt": WebVtt, "json": JsonText, "summary": Summary}
 
 
 def _json(value: Any) -> str:
@@ -146,6 +161,19 @@ def _rounded(value: Any) -> Any:
     if isinstance(value, dict):
         return {key: _rounded(inner) for key, inner in value.items()}
     return [_rounded(inner) for inner in value] if isinstance(value, list | tuple) else value
+
+
+def summary_heading(summary: dict[str, Any]) -> str:
+    """Who made a summary, so that nobody takes it for more than it is, and whether it has the length that was asked."""
+    made_by = summary["made_by"]
+    by = {
+        "quotes": "quotes",
+        "small local model": f"written by a small local model, {made_by['model']}: check it against the transcript",
+    }.get(made_by["kind"], f"written by {made_by['model']}")
+    low, high = summary.get("asked_words") or (0, math.inf)
+    words = summary.get("words", low)
+    length = "" if low <= words <= high else f"; {words} words, {low} to {high} were asked for"
+    return f"Summary ({by}{length})"
 
 
 def clean(text: str) -> str:

@@ -1,4 +1,4 @@
-"""Writing transcripts and captions: text, SubRip, WebVTT and JSON, in constant memory.
+"""Writing transcripts and captions: text, SubRip, WebVTT and JSON, and summaries, in constant memory.
 
 Covers: the step :func:`write`. All targets are written beside their places first and then renamed, so that a reader
 sees a whole file or none. Does not cover: where outputs go and how they are named (``pipelines/``), how each format
@@ -31,8 +31,9 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     """A step: the items in a file as captions.
 
     Inputs: ``items``, the path of a file with one JSON value a line: ``{"start", "end", "segments": [{"start", "end",
-    "text", "confidence"}]}``, times in seconds; ``targets``, a list of ``{"format": "txt"|"srt"|"vtt"|"json",
-    "path"}``; and for the JSON ``facts`` (of the media), ``source``, ``engine``, ``language`` (or None).
+    "text", "confidence"}]}``, times in seconds; ``targets``, a list of ``{"format": "txt"|"srt"|"vtt"|"json"
+    |"summary", "path"}``; ``summary`` where there is one; and for the JSON ``facts`` (of the media), ``source``,
+    ``engine``, ``language`` (or None).
 
     Returns:
         ``outputs``: for each target ``format``, ``path``, ``bytes``.

@@ -7,7 +7,7 @@ Does not cover: attempts of a step (``attempts``), when a job starts (``runner``
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -181,17 +181,19 @@ class Job:
         await self._journal.export_items(self.id, step.name, path)
         return str(path)
 
-    async def write(self, step: Step, given: dict[str, Json], *, at: dict[str, Json]) -> None:
-        """Write the outputs that are wanted and missing, all of them or none.
+    async def wants(self, formats: Collection[str]) -> bool:
+        """True when an output of one of these formats is wanted and missing."""
+        return bool(await self._targets(formats))
+
+    async def write(
+        self, step: Step, given: dict[str, Json], *, at: dict[str, Json], formats: Collection[str] | None = None
+    ) -> None:
+        """Write the outputs that are wanted and missing, all of them or none; of these formats only, when given.
 
         The step gets ``targets`` (``[{"format", "path"}]``) beside what is given, and returns ``outputs``
         (``[{"format", "path", "bytes"}]``).
         """
-        targets = [
-            {"format": output.format, "path": str(output.path)}
-            for output in await self._journal.outputs(self.id)
-            if (not output.written if self._wanted is None else output.path in self._wanted - self._wrote)
-        ]
+        targets = await self._targets(formats)
         if not targets:
             return
         for folder in {Path(target["path"]).parent for target in targets}:
@@ -211,6 +213,14 @@ class Job:
         self._keys.clear()
 
     # ------------------------------------------------------------------------------------------------------------
+
+    async def _targets(self, formats: Collection[str] | None) -> list[dict[str, Json]]:
+        return [
+            {"format": output.format, "path": str(output.path)}
+            for output in await self._journal.outputs(self.id)
+            if (not output.written if self._wanted is None else output.path in self._wanted - self._wrote)
+            and (formats is None or output.format in formats)
+        ]
 
     def _key(self, step: Step) -> str:
         """The step's name; with a number when the workflow calls it more than once."""

@@ -6,8 +6,8 @@ Does not cover: running it (``runner``), or what a workflow can do (``job``).
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
 from importlib.metadata import entry_points
 from typing import TYPE_CHECKING
 
@@ -29,6 +29,10 @@ class Pipeline:
         workflow: an ordinary async function in the supervisor that calls steps.
         formats: the outputs that it can write; empty when it writes none.
         identity: of a job's options, those that change the result.
+        shape: of a job's options, those that change how an output looks without changing the result: asked with the
+            options and the format. An output that was written with others is written anew, from the journal. None
+            where there are none.
+        endings: of formats whose files do not end in the format's own name.
         preload: modules of its steps that the fork server imports, so that its workers start with them and share
             their pages.
         lane: the lane that its jobs are in while they run (see ``lanes``), which somebody may have capped.
@@ -38,6 +42,8 @@ class Pipeline:
     workflow: Callable[[Job], Awaitable[None]]
     formats: tuple[str, ...] = ()
     identity: Callable[[dict[str, Json]], Json] = lambda options: options
+    shape: Callable[[dict[str, Json], str], Json] = lambda options, format: None
+    endings: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
     lane: str = ""
 

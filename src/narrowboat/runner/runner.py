@@ -27,7 +27,7 @@ from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry, identify
 from narrowboat.runner.mapping import Mapping, ended
-from narrowboat.runner.outputs import want_outputs
+from narrowboat.runner.outputs import Form, want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.records import NoRecord, Peaks
 from narrowboat.runner.results import Result
@@ -214,7 +214,8 @@ class Runner:
         wanted: set[Path] = set()
         if formats:
             folder = Path(out).expanduser().absolute() if out is not None else self.home / "outputs"
-            wanted = await want_outputs(self.journal, row.id, folder, place.stem, formats)
+            forms = [Form(name, found.endings.get(name, name), found.shape(options, name)) for name in formats]
+            wanted = await want_outputs(self.journal, row.id, folder, place.stem, forms)
         await self._take(row, found, place, wanted=wanted, options=options)
         return row.id
 
@@ -238,7 +239,8 @@ class Runner:
     ) -> None:
         known = self._scheduler.entries.get(row.id)
         if known is not None and known.state in ("queued", "running"):
-            if not known.closed:  # the same content from elsewhere: one job, all the outputs
+            if not known.closed and _same_shapes(pipeline, row.options, options):
+                # the same content from elsewhere: one job, all the outputs
                 known.want(wanted)
                 return
             await self._scheduler.wait([row.id])
@@ -250,6 +252,8 @@ class Runner:
             return
         if row.state in ENDED:
             await self.journal.requeue(row.id, options=options)
+        elif row.options != options:  # it was stopped before it ended, and is asked for with others now
+            await self.journal.set_options(row.id, options)
         self._scheduler.add(entry)
 
     # -- steps outside of pipelines -----------------------------------------------------------------------------
@@ -361,3 +365,8 @@ class Runner:
             row = await (self.cancel if op == "cancel" else self.retry)(str(request.get("id")))
             return {"id": row.id, "state": row.state, "reason": row.reason}
         raise UsageError(f"the control socket knows no {op!r}")
+
+
+def _same_shapes(pipeline: Pipeline, one: dict[str, Json], other: dict[str, Json]) -> bool:
+    """True when outputs of one job look the same with both options."""
+    return all(pipeline.shape(one, name) == pipeline.shape(other, name) for name in pipeline.formats)

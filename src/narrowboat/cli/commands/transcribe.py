@@ -14,13 +14,15 @@ from pathlib import Path
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display
-from narrowboat.cli.options import Option, folder, one_of, size, text
+from narrowboat.cli.options import Option, folder, number_range, one_of, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
+from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
-from narrowboat.pipelines.transcribe.workflow import FORMATS, PIPELINE, options
+from narrowboat.pipelines.transcribe.outputs_workflow import DEFAULT_WORDS, FORMATS, after_options
+from narrowboat.pipelines.transcribe.workflow import PIPELINE, options
 from narrowboat.runner.runner import Runner
 from narrowboat.values import Json
 
@@ -74,6 +76,12 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
         language=values.language,
         max_download=values.max_download,
         cache=default_cache().expanduser().absolute(),
+        after=after_options(
+            formats=values.formats,
+            summary=values.summary,
+            summary_words=values.summary_words,
+            summary_model=values.summary_model,
+        ),
     )
 
 
@@ -82,6 +90,7 @@ def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse
 
     async def submit(runner: Runner, display: Display) -> None:
         asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        formats = list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
         first: dict[str, str] = {}
 
         async def one(source: str) -> None:
@@ -90,7 +99,7 @@ def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse
                 source,
                 wanted,
                 out=values.out,
-                formats=values.formats,
+                formats=formats,
                 again=values.again,
                 label=values.label,
             )
@@ -116,6 +125,25 @@ def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse
 
 
 OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
+#: What is made of a transcript.
+AFTER = (
+    Option("--summary", "write NAME.summary.txt too, and the summary into the JSON"),
+    Option(
+        "--summary-words",
+        f"how many words the summary is to have (default: {DEFAULT_WORDS[0]}-{DEFAULT_WORDS[1]}); at most a third of"
+        " the transcript's",
+        number_range,
+        "FROM-TO",
+        DEFAULT_WORDS,
+    ),
+    Option(
+        "--summary-model",
+        f"language model of the summary (default: {DEFAULT_LANGUAGE}, which picks sentences and needs no model)",
+        text,
+        "MODEL",
+        DEFAULT_LANGUAGE,
+    ),
+)
 COMMAND = Command(
     "transcribe",
     "sound or video to text: txt, srt, vtt, json",
@@ -126,6 +154,7 @@ COMMAND = Command(
 narrowboat transcribe talk.mp3
 narrowboat transcribe *.mp3 --out transcripts --formats txt,srt --memory 1G
 narrowboat transcribe https://example.org/episode.mp3 --model local:whisper-tiny.en
+narrowboat transcribe talk.mp3 --summary --summary-words 100-200
 narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
     run,
@@ -141,6 +170,7 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
             DEFAULT_SPEECH,
         ),
         Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
+        *AFTER,
         Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
         Option("--again", "forget what was done of these sources and do it again"),
         Option("--label", "a word of your own, shown by `narrowboat jobs`", text, "TEXT"),

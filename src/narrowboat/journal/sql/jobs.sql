@@ -64,6 +64,9 @@ SET state = 'queued', reason = NULL, ended = NULL, owner = NULL, lease_until = N
     cancel_requested = 0, supervisor_deaths = 0, options = coalesce(:options, options)
 WHERE id = :job;
 
+-- name: set_options
+UPDATE jobs SET options = :options WHERE id = :job;
+
 -- name: forgive
 UPDATE attempts SET forgiven = 1 WHERE job = :job;
 

@@ -44,8 +44,9 @@ ORDER BY path;
 SELECT job FROM outputs WHERE path = CAST(:path AS TEXT);
 
 -- name: want_output
-INSERT INTO outputs (path, job, format) VALUES (CAST(:path AS TEXT), :job, :format)
-ON CONFLICT (path) DO NOTHING;
+INSERT INTO outputs (path, job, format, shape) VALUES (CAST(:path AS TEXT), :job, :format, :shape)
+ON CONFLICT (path) DO UPDATE SET shape = excluded.shape, bytes = NULL
+WHERE job = excluded.job AND shape IS NOT excluded.shape;
 
 -- name: mark_output
 UPDATE outputs SET bytes = :bytes WHERE job = :job AND path = CAST(:path AS TEXT);

@@ -1,10 +1,10 @@
 """Transcribe: an episode to a transcript. The workflow, which runs in the supervisor.
 
 Covers: the order of the steps, what is reserved for each, what makes two jobs the same.
-Does not cover: what the steps do (``steps``, ``media/``, ``engines/``).
+Does not cover: what the steps do (``steps``, ``media/``, ``engines/``), what comes after (``outputs_workflow``).
 
 Options of a job: ``model`` (as for ``--model``), ``language`` (a code, or None to find out), ``max_download`` (bytes
-or None), ``cache`` (where packs are kept).
+or None), ``cache`` (where packs are kept), and those of ``outputs_workflow``.
 """
 
 from __future__ import annotations
@@ -21,22 +21,18 @@ from narrowboat.engines.catalogue import (
     speech_demand,
     speech_model,
 )
+from narrowboat.pipelines.transcribe.outputs_workflow import ENDINGS, FORMATS, shape, written
 from narrowboat.runner.job import Job
 from narrowboat.runner.lanes import TRANSCRIPTIONS
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
 from narrowboat.values import Demand, Facts, Json
 
-FORMATS = ("txt", "srt", "vtt", "json")
-
 # Memory as measured, with a margin: see the modules of the steps. Each counts the 25 MiB of imported modules that a
 # worker shares with the fork server at first.
 PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", demand=lambda _: PREPARE_DEMAND, name="prepare")
 PROBE = Step("narrowboat.media.probe:probe", memory="48M", name="probe")
 RECOGNISE = Step("narrowboat.pipelines.transcribe.steps:recognise", name="recognise", version=SPEECH_ENGINE)
-CAPTIONS = Step(
-    "narrowboat.media.captions:write", memory="32M", cores=0, name="captions"
-)  # a moment: no wait for a core
 
 
 async def transcribe(job: Job) -> None:
@@ -53,7 +49,7 @@ async def transcribe(job: Job) -> None:
         "engine": {"name": model.name, "version": model.version},
         "language": await _language(job, recognise),
     }
-    await job.write(CAPTIONS, given, at={"items": await job.export(recognise)})
+    await written(job, recognise, given, facts)
 
 
 async def _recognised(job: Job, step: Step, model: SpeechModel) -> None:
@@ -94,8 +90,10 @@ def identity(options: dict[str, Json]) -> Json:
     return [speech_model(str(options["model"])).version, options["language"]]
 
 
-def options(*, model: str, language: str | None, max_download: int | None, cache: Path) -> dict[str, Json]:
-    """The options of a job, from those of the command line.
+def options(
+    *, model: str, language: str | None, max_download: int | None, cache: Path, after: dict[str, Json] | None = None
+) -> dict[str, Json]:
+    """The options of a job, from those of the command line; ``after``: what ``outputs_workflow`` makes of them.
 
     Raises:
         UsageError: no such model or language.
@@ -106,10 +104,20 @@ def options(*, model: str, language: str | None, max_download: int | None, cache
         "language": check_language(found, language),
         "max_download": max_download,
         "cache": str(cache),
+        **(after or {}),
     }
 
 
 # Measured with eight clips of 3 to 15 s and tiny.en: 8.4 s with these preloaded, 12.8 without; the peak of the whole
 # tree 307 and 321 MiB, since workers share what the fork server (25 in the place of 9 MiB) has imported.
 _PRELOAD = ("narrowboat.pipelines.transcribe.steps", "narrowboat.media.probe", "narrowboat.media.captions")
-PIPELINE = Pipeline("transcribe", transcribe, formats=FORMATS, identity=identity, preload=_PRELOAD, lane=TRANSCRIPTIONS)
+PIPELINE = Pipeline(
+    "transcribe",
+    transcribe,
+    formats=FORMATS,
+    identity=identity,
+    shape=shape,
+    endings=ENDINGS,
+    preload=_PRELOAD,
+    lane=TRANSCRIPTIONS,
+)

@@ -1,0 +1,3 @@
+-- Version 3: what of a job's options an output was written with.
+
+ALTER TABLE outputs ADD COLUMN shape TEXT;    -- JSON; null where no option changes it

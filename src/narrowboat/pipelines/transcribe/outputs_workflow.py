@@ -1,0 +1,83 @@
+"""What comes after recognition, whichever engine did it: summary, outputs. Runs in the supervisor.
+
+Covers: the options that say so, what they change, the order of these steps.
+Does not cover: recognition (``workflow``), what the steps do (``summary``, ``media/captions``).
+
+Options of a job: ``summary`` (``{"model", "version", "words"}`` or None). They don't change the transcript, so they are
+no part of a job's identity: an output that they change is written anew, and only what they ask for is computed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from narrowboat.engines.language_models import language_demand, language_model
+from narrowboat.errors import UsageError
+from narrowboat.runner.job import Job
+from narrowboat.runner.steps import Step
+from narrowboat.values import Demand, Facts, Json
+
+#: Formats that hold the transcript alone, and those that hold what is made of it.
+_PLAIN, _FULL = ("txt", "srt", "vtt"), ("json", "summary")
+FORMATS = (*_PLAIN, *_FULL)
+ENDINGS = {"summary": "summary.txt"}
+DEFAULT_WORDS = (400, 600)
+
+#: Memory as measured: 26 MiB with what a worker begins with. It takes a moment: no wait for a core.
+CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", cores=0, name="captions")
+_SUMMARISE = "narrowboat.pipelines.transcribe.summary:summarise"
+
+
+async def written(job: Job, transcript: Step, given: dict[str, Json], facts: Facts) -> None:
+    """Write a job's outputs from the items of ``transcript``.
+
+    What holds the transcript alone is written first, so that it is there when a summary can't be had.
+
+    Args:
+        given: ``facts``, ``source``, ``engine``, ``language`` for the JSON.
+        facts: what demands are computed from.
+    """
+    if not await job.wants(FORMATS):
+        return
+    at = {"items": await job.export(transcript)}
+    await job.write(CAPTIONS, given, at=at, formats=_PLAIN)
+    if not await job.wants(_FULL):
+        return
+    made: dict[str, Json] = {}
+    if job.options.get("summary") is not None:
+        made["summary"] = await _summary(job, given, at, facts)
+    await job.write(CAPTIONS, {**given, **made}, at=at, formats=_FULL)
+
+
+async def _summary(job: Job, given: dict[str, Json], at: dict[str, Json], facts: Facts) -> Json:
+    asked = job.options["summary"]
+    model = language_model(asked["model"])
+
+    def demand(facts: Facts) -> Demand:
+        return language_demand(model, facts)
+
+    step = Step(_SUMMARISE, name="summary", version=asked["version"], engine=model.name, demand=demand)
+    return await job.run(step, {**asked, "language": given["language"]}, facts, at=at)
+
+
+def after_options(
+    *, formats: Sequence[str], summary: bool, summary_words: Sequence[int] | None, summary_model: str
+) -> dict[str, Json]:
+    """The options of a job that say what comes after recognition.
+
+    Raises:
+        UsageError: no such model; the summary as a format without being asked for.
+    """
+    if not summary:
+        if "summary" in formats:
+            raise UsageError("--formats: summary needs --summary", hint="--summary alone writes it")
+        return {"summary": None}
+    model = language_model(summary_model)
+    words = list(summary_words or DEFAULT_WORDS)
+    return {"summary": {"model": model.name, "version": model.version, "words": words}}
+
+
+def shape(options: dict[str, Json], format: str) -> Json:
+    """What of a job's options an output shows beside the transcript."""
+    summary = options.get("summary")
+    return None if format not in _FULL or summary is None else {"summary": summary}
