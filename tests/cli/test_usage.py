@@ -130,6 +130,7 @@ def test_every_option_is_in_the_help(capsys: pytest.CaptureFixture[str]) -> None
 
 ALL = [(command, option) for command in map(load, COMMANDS) for option in options_of(command)]
 _VALUES = {
+    "FROM-TO": ("10-20", (10, 20)),
     "SIZE": ("3M", 3 << 20),
     "N": ("3", 3),
     "DIR": ("/some/where", Path("/some/where")),
