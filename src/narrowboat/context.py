@@ -1,13 +1,15 @@
-"""What a running step may ask and say: its scratch folder, room in it, its cores, its progress.
+"""What a running step may ask and say: its scratch folder, room in it, its cores, its progress, its remote files.
 
 Covers: the functions that a step calls in a worker. Outside a worker (a test, a notebook) they work
 too: scratch is a temporary folder with what the disk has free, one core, and progress goes nowhere.
+Where many calls share a worker, each has a thread of its own, and the functions speak for the thread's call.
 Does not cover: the wire (``workers/child.py`` puts itself behind these functions).
 """
 
 from __future__ import annotations
 
 import tempfile
+import threading
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,11 +26,13 @@ class Context:
         send_progress: Callable[[dict[str, Any]], None] | None = None,
         send_log: Callable[[str], None] | None = None,
         ask_room: Callable[[Path, int, str], None] | None = None,
+        note_remote: Callable[[dict[str, Any]], None] | None = None,
     ) -> None:
         self.folder = scratch  # made when it is asked for: on a full disk a step that needs none can run
         self._send_progress = send_progress
         self._send_log = send_log
         self._ask_room = ask_room
+        self._note_remote = note_remote
         self.cores = 1
         self.most_cores = 1
         self.stopping = False
@@ -50,28 +54,44 @@ class Context:
             self._send_progress({"fraction": fraction, "stage": stage, **facts})
 
     def uploading(self, name: str, remove: str, given: Any) -> None:
-        pass
+        if self._note_remote is not None:
+            self._note_remote({"name": name, "remove": remove, "given": given})
 
     def removed(self, name: str) -> None:
-        pass
+        if self._note_remote is not None:
+            self._note_remote({"name": name, "remove": None, "given": None})
 
     def log(self, message: str) -> None:
         if self._send_log is not None:
             self._send_log(message)
 
 
-current = Context()
+_process = Context()
+_thread = threading.local()
 
 
-def enter(context: Context) -> None:
-    """Make ``context`` the one that the functions below speak for. For ``workers/`` and tests."""
-    global current  # noqa: PLW0603 -- one attempt at a time in a worker process
-    current = context
+def current() -> Context:
+    """The one that the functions below speak for: the thread's own, else the process's."""
+    own: Context | None = getattr(_thread, "context", None)
+    return own or _process
+
+
+def enter(context: Context, *, thread: bool = False) -> None:
+    """Make ``context`` the one that the functions below speak for. For ``workers/`` and tests.
+
+    Args:
+        thread: in this thread only, in the place of the process's.
+    """
+    global _process  # noqa: PLW0603 -- one attempt at a time in a worker process, where threads have none of their own
+    if thread:
+        _thread.context = context
+    else:
+        _process = context
 
 
 def scratch() -> Path:
     """The job's folder for files that go when the job ends. Kept across attempts of the job."""
-    return current.scratch()
+    return current().scratch()
 
 
 def make_room(path: Path, size: int, what: str = "") -> None:
@@ -88,27 +108,27 @@ def make_room(path: Path, size: int, what: str = "") -> None:
     Raises:
         DiskFull: there is not so much; the numbers are in the message.
     """
-    current.make_room(path, size, what or path.name)
+    current().make_room(path, size, what or path.name)
 
 
 def progress(fraction: float, stage: str | None = None, **facts: Any) -> None:
     """Say how far the step is: ``fraction`` from 0 to 1, a word for the stage, and JSON facts to show."""
-    current.progress(fraction, stage, facts)
+    current().progress(fraction, stage, facts)
 
 
 def log(message: str) -> None:
     """A line for the job's history, shown by ``narrowboat show``."""
-    current.log(message)
+    current().log(message)
 
 
 def cores() -> int:
     """How many cores the step may keep busy now. It changes between items, up to :func:`most_cores`."""
-    return current.cores
+    return current().cores
 
 
 def most_cores() -> int:
     """The largest value that :func:`cores` will take in this attempt."""
-    return current.most_cores
+    return current().most_cores
 
 
 def uploading(name: str, remove: str, given: Any) -> None:
@@ -122,14 +142,14 @@ def uploading(name: str, remove: str, given: Any) -> None:
             gone or was never there.
         given: JSON; no keys or tokens.
     """
-    current.uploading(name, remove, given)
+    current().uploading(name, remove, given)
 
 
 def removed(name: str) -> None:
     """The remote file ``name`` is gone."""
-    current.removed(name)
+    current().removed(name)
 
 
 def stopping() -> bool:
     """True when the step has been asked to stop; a generator is also stopped after its next item."""
-    return current.stopping
+    return current().stopping

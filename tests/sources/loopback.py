@@ -113,7 +113,7 @@ class Scratch:
 @pytest.fixture
 def scratch(tmp_path: Path) -> Iterator[Scratch]:
     """The folder that the step under test works in."""
-    before = context.current
+    before = context.current()
     progress: list[dict[str, object]] = []
     log: list[str] = []
     folder = tmp_path / "scratch"

@@ -100,7 +100,7 @@ def version(db: sqlite3.Connection) -> int:
 
 
 def migrate(db: sqlite3.Connection, path: Path, scripts: Sequence[tuple[int, str]] | None = None) -> None:
-    """Bring the schema up to the last of ``scripts``, each in a transaction of its own.
+    """Bring the schema up to the last of ``scripts``, all in one transaction: nobody reads half of it.
 
     Raises:
         JournalError: it is newer than that.
@@ -109,14 +109,15 @@ def migrate(db: sqlite3.Connection, path: Path, scripts: Sequence[tuple[int, str
     found, latest = version(db), scripts[-1][0]
     if found > latest:
         raise _too_new(path, found, latest)
-    for number, script in scripts:
-        if number > found:
-            try:
-                db.executescript(f"BEGIN IMMEDIATE;\n{script}\nPRAGMA user_version = {number};\nCOMMIT;")
-            except BaseException:
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                raise
+    missing = [script for number, script in scripts if number > found]
+    if not missing:
+        return
+    try:
+        db.executescript("\n".join(["BEGIN IMMEDIATE;", *missing, f"PRAGMA user_version = {latest};", "COMMIT;"]))
+    except BaseException:
+        if db.in_transaction:
+            db.execute("ROLLBACK")
+        raise
 
 
 def _too_new(path: Path, found: int, latest: int) -> JournalError:

@@ -1,7 +1,7 @@
 """The journal of a home: opened by one supervisor, read by anybody.
 
 Covers: opening, recovery after a death, reading from a second process, closing.
-Does not cover: the topics (``jobs``, ``steps``, ``attempts``, ``records``), which it joins.
+Does not cover: the topics (``jobs``, ``steps``, ``attempts``, ``records``, ``remote_files``), which it joins.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from narrowboat.journal.attempts import Attempts
 from narrowboat.journal.jobs import Jobs, recover
 from narrowboat.journal.lock import HomeLock
 from narrowboat.journal.records import Records
+from narrowboat.journal.remote_files import RemoteFiles
 from narrowboat.journal.reserve import Reserve
 from narrowboat.journal.steps import Steps
 from narrowboat.journal.writer import Writer
@@ -25,7 +26,7 @@ from narrowboat.journal.writer import Writer
 GROUP_S = 0.5  # how long items wait for each other: what a power cut or a kill can take
 
 
-class Journal(Jobs, Steps, Attempts, Records):
+class Journal(Jobs, Steps, Attempts, Records, RemoteFiles):
     """What a home remembers. Made by :meth:`open` or :meth:`read_only`.
 
     Coroutines that write return when the write is committed. Calls that are no coroutines queue a write that is

@@ -11,7 +11,7 @@ import sqlite3
 from dataclasses import dataclass
 from pathlib import Path
 
-from narrowboat.values import Json
+from narrowboat.values import Client, Json
 
 ENDED = ("done", "failed", "cancelled")
 STATES = ("queued", "running", *ENDED)
@@ -152,6 +152,24 @@ class HistoryRow:
 
     at: float
     message: str
+
+
+@dataclass(frozen=True, slots=True)
+class RemoteFileRow:
+    """What may lie in a remote store.
+
+    Attributes:
+        name: in its store.
+        job_id: whose it is; empty for a call of no job.
+        remove: the step that removes it, ``module:function``; ``given`` is its input.
+        client: whose call the removal is.
+    """
+
+    name: str
+    job_id: str
+    remove: str
+    given: Json
+    client: Client
 
 
 def dump(value: Json) -> str:

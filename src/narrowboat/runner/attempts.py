@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import Interrupted, NarrowboatError, Overrun, WorkerDied, from_json
+from narrowboat.journal.journal import Journal
 from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
+from narrowboat.runner.clients import Clients
 from narrowboat.runner.lanes import Lanes, limits_of
 from narrowboat.runner.records import Peaks, Record
 from narrowboat.runner.space import Space
@@ -54,10 +56,20 @@ class Workshop:
     """
 
     def __init__(
-        self, budget: Budget, guard: Guard, server: ForkServer, space: Space, peaks: Peaks, caps: Caps
+        self,
+        budget: Budget,
+        guard: Guard,
+        server: ForkServer,
+        space: Space,
+        peaks: Peaks,
+        caps: Caps,
+        journal: Journal,
     ) -> None:
         self.budget = budget
         self.space = space
+        self.journal = journal
+        self.clients = Clients(self)
+        self._stopped = asyncio.Event()
         self.peaks = peaks
         self.stopping = False
         self.time_limit: float | None = None
@@ -70,11 +82,29 @@ class Workshop:
     def stop(self) -> None:
         """Ask every step to stop at its next item; those that come later do not start."""
         self.stopping = True
+        self._stopped.set()
         self.pool.stop()
 
     async def estimate(self, step: Step, facts: Facts) -> Estimate:
         """What to reserve for a step: as it declares, corrected by what was measured."""
         return (await self.peaks.estimator(step)).estimate(step.demand(facts), facts)
+
+    async def make_room(self, frame: dict[str, Any], held: int) -> dict[str, Any] | None:
+        """What a step is answered that asks for room in scratch: None, or the JSON of why not.
+
+        Args:
+            held: bytes of its reservation.
+        """
+        try:
+            await self.space.make_room(Path(frame["path"]), frame["size"], frame["what"], held=held)
+        except NarrowboatError as error:
+            return error.to_json()
+        return None
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait, but no longer than the run goes on."""
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(self._stopped.wait(), seconds)
 
 
 class StepRun:
@@ -210,7 +240,7 @@ class StepRun:
                     elif frame["op"] == "log":
                         self.record.log(frame["message"])
                     elif frame["op"] == "room":
-                        worker.answer_room(await self._make_room(frame, reservation))
+                        worker.answer(await shop.make_room(frame, reservation.bytes))
             ending = await self._ending(worker, answer, kills_before)
         finally:
             reservation.on_cores = lambda _: None
@@ -264,14 +294,6 @@ class StepRun:
         if reservation.cores > reservation.cores_allowed:
             reservation.give_back_cores()  # what was in flight on the lent core has come
         return item
-
-    async def _make_room(self, frame: dict[str, Any], reservation: Reservation) -> dict[str, Any] | None:
-        path, size, what = Path(frame["path"]), frame["size"], frame["what"]
-        try:
-            await self._shop.space.make_room(path, size, what, held=reservation.bytes)
-        except NarrowboatError as error:
-            return error.to_json()
-        return None
 
     def _progress(self, frame: dict[str, Any]) -> None:
         facts = {name: value for name, value in frame.items() if name not in ("op", "fraction", "stage")}

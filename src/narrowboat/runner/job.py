@@ -7,15 +7,17 @@ Does not cover: attempts of a step (``attempts``), when a job starts (``runner``
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 from narrowboat import disk
-from narrowboat.errors import OutputError
+from narrowboat.errors import OutputError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.calls import CallRun
 from narrowboat.runner.lanes import DOWNLOADS
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.status import Live
@@ -119,16 +121,24 @@ class Job:
             self._shop.budget.check(asked.demand, f"{step.name} of {self._live.source}")
 
     async def run(
-        self, step: Step, given: dict[str, Json], facts: Facts | None = None, *, at: dict[str, Json] | None = None
+        self,
+        step: Step,
+        given: Json,
+        facts: Facts | None = None,
+        *,
+        at: dict[str, Json] | None = None,
+        key: str | None = None,
     ) -> Json:
-        """The result of a step; from the journal when it was done before.
+        """The result of a step; from the journal when it was done before. Steps may run at the same time.
 
         Args:
             given: the input. Another input than before does the step again.
             facts: what its demand is computed from.
             at: input that only says where things lie (paths): other places do not do it again.
+            key: tells this use of the step from others, where a workflow uses it many times and the order may differ
+                between runs; their number in the order of the calls when None.
         """
-        return await self._run(self._key(step), step, given, facts or {}, at)
+        return await self._run(self._key(step) if key is None else keyed(step, key), step, given, facts or {}, at)
 
     async def once(self, step: Step, given: Json) -> Json:
         """The result of a step that serves every job of this run that asks the same; not journaled."""
@@ -149,18 +159,20 @@ class Job:
         async for _, value in self._journal.items(self.id, key):
             yield Streamed(value, new=False)
         run = self._step_run(step, record, {**given, **at} if at else given, facts or {})
+        if isinstance(run, CallRun):
+            raise UsageError(f"{step.name} is a call of a remote engine and gives no stream", hint="run it")
         async with contextlib.aclosing(run.items()) as items:
             async for item in items:
                 yield Streamed(item.value, new=True)
 
-    async def finished(self, step: Step) -> bool:
+    async def finished(self, step: Step, key: str | None = None) -> bool:
         """True when the journal has the step's whole result, so that its input is not needed."""
-        row = await self._journal.step(self.id, step.name)
+        row = await self._journal.step(self.id, keyed(step, key))
         return row is not None and row.state == "done" and row.version == step.version
 
-    async def result(self, step: Step) -> Json:
+    async def result(self, step: Step, key: str | None = None) -> Json:
         """The result that the journal has of a step; None when it has none."""
-        row = await self._journal.step(self.id, step.name)
+        row = await self._journal.step(self.id, keyed(step, key))
         return None if row is None else row.result
 
     async def cursor(self, step: Step) -> Json:
@@ -184,6 +196,18 @@ class Job:
     async def wants(self, formats: Collection[str]) -> bool:
         """True when an output of one of these formats is wanted and missing."""
         return bool(await self._targets(formats))
+
+    async def export_results(self, step: Step, keys: Iterable[str]) -> str:
+        """The results of a step that was run under many keys, in their order, as JSON lines in a file in scratch.
+
+        One at a time is in memory. A step that reads them all takes the file.
+        """
+        path = self.scratch / f"{step.name}-results.jsonl"
+        with path.open("w", encoding="utf-8") as file:
+            for key in keys:
+                json.dump(await self.result(step, key), file)
+                file.write("\n")
+        return str(path)
 
     async def write(
         self, step: Step, given: dict[str, Json], *, at: dict[str, Json], formats: Collection[str] | None = None
@@ -227,16 +251,16 @@ class Job:
         count = self._keys[step.name] = self._keys.get(step.name, 0) + 1
         return step.name if count == 1 else f"{step.name}-{count}"
 
-    async def _run(
-        self, key: str, step: Step, given: dict[str, Json], facts: Facts, at: dict[str, Json] | None = None
-    ) -> Json:
+    async def _run(self, key: str, step: Step, given: Json, facts: Facts, at: dict[str, Json] | None = None) -> Json:
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
-        return await self._step_run(step, record, {**given, **(at or {})}, facts).result()
+        return await self._step_run(step, record, {**given, **at} if at else given, facts).result()
 
     async def _unrecorded(self, step: Step, given: Json) -> Json:
         return await self._step_run(step, NoRecord(), given, {}).result()
 
-    def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun:
+    def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun | CallRun:
+        if step.client is not None:
+            return CallRun(self._shop, step, record, self._live, given=given, facts=facts, scratch=self._scratch)
         return StepRun(
             self._shop,
             step,
@@ -247,6 +271,11 @@ class Job:
             scratch=self._scratch,
             alone=self._alone,
         )
+
+
+def keyed(step: Step, key: str | None) -> str:
+    """A step's name in the journal: its own, and the key that it was run under."""
+    return step.name if key is None else f"{step.name}/{key}"
 
 
 def shown(source: Source) -> str:

@@ -88,6 +88,9 @@ class Mapping:
     async def _workflow(self, job: Job) -> None:
         given = job.options["input"]
         facts = given if isinstance(given, dict) else {"input": given}
+        if self._step.client is not None:
+            await job.run(self._step, given, facts)
+            return
         async with contextlib.aclosing(job.stream(self._step, given, facts)) as values:
             async for _ in values:
                 pass

@@ -24,8 +24,10 @@ from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.memory.machine import LinuxMachine
 from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry, identify
+from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.mapping import Mapping, ended
 from narrowboat.runner.outputs import Form, want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
@@ -49,6 +51,8 @@ TRIM_EVERY_S = 5.0
 _WATCH_S = 0.02
 #: Seconds that steps are given to reach an item boundary when the run is stopped.
 GRACE_S = 10.0
+#: Seconds that removing what was left in remote stores may take at the end; the next start does the rest.
+CLEAR_S = 10.0
 
 
 class Runner:
@@ -122,18 +126,30 @@ class Runner:
         self.budget.measure_with(
             helpers=self.guard.helpers_used, workers=self.guard.workers_used, files=self._scratch.in_memory
         )
-        self._shop = Workshop(self.budget, self.guard, server, self._scratch.space, Peaks(self.journal), self._caps)
+        self._shop = Workshop(
+            self.budget,
+            self.guard,
+            server,
+            self._scratch.space,
+            Peaks(self.journal),
+            self._caps,
+            self.journal,
+        )
         self._shop.time_limit = self._time_limit
-        self._scheduler = Scheduler(self.journal, self._shop, self._scratch)
+        self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
+        self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
         server.start()
         self.guard.start()
         self._open.callback(self.guard.stop)
         await self._open.enter_async_context(ControlServer(self.home / "control.sock", self._answer))
         self._open.push_async_callback(ended, asyncio.create_task(self._tick(), name="narrowboat-tick"))
         self._open.push_async_callback(ended, asyncio.create_task(self._watch_scratch(), name="narrowboat-scratch"))
+        self._leftovers.start()
 
     async def __aexit__(self, *_: object) -> None:
         await self.abort()
+        await self._leftovers.close(CLEAR_S)
+        await self._shop.clients.close()
         await self._shop.pool.close()
         with contextlib.suppress(DiskFull):  # the next start tidies
             await self._scratch.tidy()
@@ -265,16 +281,11 @@ class Runner:
             NarrowboatError: as the step ended.
         """
         scratch = self._scratch.root / f"call-{time.monotonic_ns():x}"
+        facts = given if isinstance(given, dict) else {}
+        kind = StepRun if step.client is None else CallRun
         try:
-            return await StepRun(
-                self._shop,
-                step,
-                NoRecord(),
-                live or Live("", ""),
-                given=given,
-                facts=given if isinstance(given, dict) else {},
-                scratch=scratch,
-            ).result()
+            run = kind(self._shop, step, NoRecord(), live or Live("", ""), given=given, facts=facts, scratch=scratch)
+            return await run.result()
         finally:
             await self._scratch.drop(scratch)
 

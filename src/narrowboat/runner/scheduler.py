@@ -18,6 +18,7 @@ from narrowboat.journal.rows import Claim
 from narrowboat.runner.attempts import Workshop
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.job import Job, shown
+from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.queue import Queue
 from narrowboat.runner.scratch import Scratch
 from narrowboat.runner.status import Live
@@ -31,10 +32,11 @@ _LOOK_S = 0.2
 class Scheduler:
     """Runs entries. One event loop, no locks."""
 
-    def __init__(self, journal: Journal, shop: Workshop, scratch: Scratch) -> None:
+    def __init__(self, journal: Journal, shop: Workshop, scratch: Scratch, leftovers: Leftovers) -> None:
         self._journal = journal
         self._shop = shop
         self._scratch = scratch
+        self._leftovers = leftovers
         self.entries: dict[str, Entry] = {}
         self.live: dict[str, Live] = {}
         self.stopping = False
@@ -130,6 +132,7 @@ class Scheduler:
             state, error = await self._outcome(entry, job)
         finally:
             entry.items_resumed, entry.closed = job.items_resumed, True
+            self._leftovers.ended(entry.id)
         if state == "queued":
             await self._journal.release(claim)
         else:

@@ -24,6 +24,7 @@ class Live:
         facts: what the step says with its progress (``speed``, ``bytes_done``, …).
         used: tells the bytes that the job's worker uses now.
         reserved: tells the bytes that it holds.
+        calls: calls of remote engines that are at work for it.
     """
 
     id: str
@@ -35,6 +36,7 @@ class Live:
     used: Callable[[], int] = lambda: 0
     reserved: Callable[[], int] = lambda: 0
     peak_used: int = 0
+    calls: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,7 +16,7 @@ from typing import Any
 
 from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB, parse_size
-from narrowboat.values import Demand, Facts, Json
+from narrowboat.values import Client, Demand, Facts, Json
 
 #: What a step is taken to need when nothing is said; corrected by what is measured.
 DEFAULT_MEMORY = 128 * MIB
@@ -43,6 +43,9 @@ class Step:
             native code that holds Python's lock for so long does not.
         time_limit: seconds that one attempt may take; then the job fails. None for any number.
         lane: the lane that it is in while it runs (see ``lanes``), which somebody may have capped.
+        client: of a remote engine: the step is a call that shares one worker with all others of that client, each in
+            a thread of its own. ``memory`` is what one call adds; cores it has none. It must be a plain function, be
+            safe in threads, and give up by itself what takes too long; it tries nothing twice (see ``calls``).
 
     Raises:
         UsageError: a lambda, a function inside a function, or one of an interactive session: a worker could not
@@ -63,6 +66,7 @@ class Step:
         heartbeat: float = HEARTBEAT_S,
         time_limit: float | None = None,
         lane: str = "",
+        client: Client | None = None,
     ) -> None:
         self.function, self.main_path = (function, None) if isinstance(function, str) else reference(function)
         if ":" not in self.function:
@@ -74,13 +78,16 @@ class Step:
         self.heartbeat = heartbeat
         self.time_limit = time_limit
         self.lane = lane
-        fixed = Demand(parse_size(memory), cores)
+        self.client = client
+        fixed = Demand(parse_size(memory), 0 if client else cores)
         self.demand: Callable[[Facts], Demand] = demand or (lambda _: fixed)
 
-    def with_engine(self, engine: str, demand: Callable[[Facts], Demand] | None = None) -> Step:
-        """The same step for another engine, with that engine's demand."""
+    def with_engine(
+        self, engine: str, demand: Callable[[Facts], Demand] | None = None, *, client: Client | None = None
+    ) -> Step:
+        """The same step for another engine, with that engine's demand and client."""
         made = copy(self)
-        made.engine, made.demand = engine, demand or self.demand
+        made.engine, made.demand, made.client = engine, demand or self.demand, client or self.client
         return made
 
     def __repr__(self) -> str:

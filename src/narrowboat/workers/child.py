@@ -41,35 +41,40 @@ def serve(channel: socket.socket) -> int:
 
 
 class Worker:
-    """One worker process: the main thread runs steps, a second one listens and gives signs of life."""
+    """One worker process: the main thread runs steps, a second one listens and gives signs of life.
+
+    Calls with a number are many at once, each in a thread of its own; the main thread then only tidies up.
+    """
 
     def __init__(self, channel: socket.socket) -> None:
         self._channel = channel
         self._sending = threading.Lock()
-        self._calls: queue.SimpleQueue[tuple[dict[str, Any], context.Context] | None] = queue.SimpleQueue()
-        self._rooms: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
-        self._asking = threading.Lock()
-        self._context = context.Context()
-        self._busy = False
+        self._next_up: queue.SimpleQueue[Attempt | None] = queue.SimpleQueue()
+        self._attempts: dict[int | None, Attempt] = {}  # by number, those that have not ended
+        self._changing = threading.Lock()
         self._beat_s = _BEAT_S
 
     def run(self) -> int:
         """Serve calls; 0 when the supervisor wanted no more."""
         threading.Thread(target=self._listen, name="narrowboat-listen", daemon=True).start()
         self._send({"op": "ready"})
-        while (call := self._next()) is not None:
-            self._busy = True
-            self._attempt(*call)
-            self._busy = False
-            allocator.give_back()
+        while (attempt := self._next()) is not None:
+            self._serve(attempt)
         return 0
 
-    def _next(self) -> tuple[dict[str, Any], context.Context] | None:
+    def _next(self) -> Attempt | None:
         with contextlib.suppress(queue.Empty):
-            return self._calls.get(timeout=_TIDY_AFTER_S)
+            return self._next_up.get(timeout=_TIDY_AFTER_S)
         gc.collect()
         allocator.give_back()
-        return self._calls.get()
+        return self._next_up.get()
+
+    def _serve(self, attempt: Attempt) -> None:
+        attempt.run()
+        with self._changing:
+            if self._attempts.get(attempt.number) is attempt:  # the next one may have come already
+                del self._attempts[attempt.number]
+        allocator.give_back()
 
     def _listen(self) -> None:
         while True:
@@ -77,28 +82,39 @@ class Worker:
                 self._beat()
                 continue
             frame = protocol.receive(self._channel)
-            if frame is None:
+            if frame is None or frame["op"] == "exit":
                 break
             if frame["op"] == "run":
-                # made here, so that a `stop` or `cores` right behind it is for this attempt and no other
-                self._context = self._context_of(frame)
-                self._beat_s = min(_BEAT_S, frame["heartbeat"] / 4)
-                self._calls.put((frame, self._context))
-            elif frame["op"] == "stop":
-                self._context.stopping = True
-            elif frame["op"] == "cores":
-                self._context.cores = frame["cores"]
-            elif frame["op"] == "room":
-                self._rooms.put(frame)
-            elif frame["op"] == "exit":
-                break
-        self._context.stopping = True
-        self._calls.put(None)
-        self._rooms.put(None)
+                self._begin(frame)
+            elif frame["op"] == "stop" and frame.get("call") is None:
+                self._stop()
+            elif (told := self._attempts.get(frame.get("call"))) is not None:
+                told.hear(frame)
+        for attempt in self._stop():
+            attempt.answers.put(None)
+        self._next_up.put(None)
+
+    def _stop(self) -> list[Attempt]:
+        with self._changing:
+            attempts = list(self._attempts.values())
+        for attempt in attempts:
+            attempt.context.stopping = True
+        return attempts
+
+    def _begin(self, frame: dict[str, Any]) -> None:
+        # made here, so that a `stop` or `cores` right behind it is for this attempt and no other
+        attempt = Attempt(frame, self._send)
+        with self._changing:
+            self._attempts[attempt.number] = attempt
+        self._beat_s = min(_BEAT_S, frame["heartbeat"] / 4)
+        if attempt.number is None:
+            self._next_up.put(attempt)
+        else:
+            threading.Thread(target=self._serve, args=(attempt,), name="narrowboat-call", daemon=True).start()
 
     def _beat(self) -> None:
         """A sign of life, unless one is on its way anyhow: who sends holds the lock, and may wait for the reader."""
-        if self._busy and self._sending.acquire(blocking=False):
+        if self._attempts and self._sending.acquire(blocking=False):
             try:
                 if select.select([], [self._channel], [], 0)[1]:
                     protocol.send(self._channel, {"op": "beat"})
@@ -111,30 +127,46 @@ class Worker:
         with self._sending:
             protocol.send(self._channel, frame)
 
-    def _context_of(self, call: dict[str, Any]) -> context.Context:
-        made = context.Context(
+
+class Attempt:
+    """One call on its way: its context, what it asks, how it ends.
+
+    Attributes:
+        number: of one of many calls at once; None for the only one.
+        answers: to what was asked; None when the supervisor is gone.
+    """
+
+    def __init__(self, call: dict[str, Any], send: Callable[[dict[str, Any]], None]) -> None:
+        self._call = call
+        self._out = send
+        self.number: int | None = call["call"]
+        self.answers: queue.SimpleQueue[dict[str, Any] | None] = queue.SimpleQueue()
+        self._asking = threading.Lock()
+        self.context = context.Context(
             Path(call["scratch"]),
             lambda facts: self._send({"op": "progress", **facts}),
             lambda message: self._send({"op": "log", "message": message[:4000]}),
-            self._ask_room,
+            lambda path, size, what: self._ask({"op": "room", "path": str(path), "size": size, "what": what[:1000]}),
+            lambda told: self._ask({"op": "remote_file", **told}),
         )
-        made.cores, made.most_cores = call["cores"], call["most_cores"]
-        return made
+        self.context.cores, self.context.most_cores = call["cores"], call["most_cores"]
 
-    def _ask_room(self, path: Path, size: int, what: str) -> None:
-        with self._asking:  # one question at a time, so that each gets its own answer
-            self._send({"op": "room", "path": str(path), "size": size, "what": what[:1000]})
-            answer = self._rooms.get()
-        if answer is None:
-            raise BrokenPipeError("the supervisor is gone")
-        if answer["error"] is not None:
-            raise from_json(answer["error"])
+    def hear(self, frame: dict[str, Any]) -> None:
+        """A frame for this call."""
+        if frame["op"] == "stop":
+            self.context.stopping = True
+        elif frame["op"] == "cores":
+            self.context.cores = frame["cores"]
+        elif frame["op"] == "answer":
+            self.answers.put(frame)
 
-    def _attempt(self, call: dict[str, Any], entered: context.Context) -> None:
-        context.enter(entered)
+    def run(self) -> None:
+        """Run the step to its end or to an item boundary, and send how it ended."""
+        context.enter(self.context, thread=self.number is not None)
+        call = self._call
         try:
             function = find_function(call["function"], call["main_path"], tuple(call["path"]))
-            self._send(self._finish(function, call))
+            self._send(self._finish(function))
         except BrokenPipeError:
             return  # the supervisor is gone: the listener ends us
         except MemoryError:
@@ -142,7 +174,20 @@ class Worker:
         except BaseException as error:  # whatever a step raises is an answer
             self._send({"op": "error", "memory": False, "error": describe(error, call["function"]).to_json()})
 
-    def _finish(self, function: Callable[..., Any], call: dict[str, Any]) -> dict[str, Any]:
+    def _send(self, frame: dict[str, Any]) -> None:
+        self._out(frame if self.number is None else {**frame, "call": self.number})
+
+    def _ask(self, question: dict[str, Any]) -> None:
+        with self._asking:  # one question at a time, so that each gets its own answer
+            self._send(question)
+            answer = self.answers.get()
+        if answer is None:
+            raise BrokenPipeError("the supervisor is gone")
+        if answer["error"] is not None:
+            raise from_json(answer["error"])
+
+    def _finish(self, function: Callable[..., Any]) -> dict[str, Any]:
+        call = self._call
         if not inspect.isgeneratorfunction(function):
             return _checked({"op": "done", "result": function(call["input"])}, "result")
         stream = function(call["input"], call["cursor"]) if takes_cursor(function) else function(call["input"])
@@ -215,7 +260,7 @@ def describe(error: BaseException, function: str) -> NarrowboatError:
         return error
     tail = "".join(traceback.format_exception(error))[-_TRACE_TAIL:]
     if isinstance(error, OSError) and error.errno in disk.FULL:
-        path = Path(error.filename) if isinstance(error.filename, str) else context.current.folder or Path.cwd()
+        path = Path(error.filename) if isinstance(error.filename, str) else context.current().folder or Path.cwd()
         return disk.full(path, f"files of {function}")
     text = str(error).strip() or "no message"
     return StepFailed(f"{function} raised {type(error).__name__}: {text}"[:1000], traceback=tail)

@@ -4,9 +4,11 @@ Covers: JSON objects behind a four-byte length (big-endian) on a socket of their
 prints on stdout or stderr can't break them.
 Does not cover: what the frames mean to a step (``child``) or to a job (``runner/``).
 
-To a worker: ``run`` (a Call), ``cores``, ``room`` (the answer: an error or none), ``stop``, ``exit``.
-From it: ``ready``, ``beat`` (while an attempt runs), ``item``, ``progress``, ``log``, ``room`` (asked for),
-``done``, ``stopped``, ``error``.
+To a worker: ``run`` (a Call), ``cores``, ``answer`` (to what was asked: an error or none), ``stop``, ``exit``.
+From it: ``ready``, ``beat`` (while an attempt runs), ``item``, ``progress``, ``log``, ``room`` and ``remote_file``
+(asked for: they wait for the answer), ``done``, ``stopped``, ``error``.
+
+Where many calls share a worker, each has a number, and the frames that concern it carry it as ``call``.
 """
 
 from __future__ import annotations
@@ -41,6 +43,7 @@ class Call:
         cores, most_cores: see ``context.cores``.
         heartbeat: seconds without a sign of life after which the worker counts as hung.
         time_limit: seconds that the attempt may take; None for any number.
+        call: the number of one of many calls at once; None for the only one.
     """
 
     function: str
@@ -54,6 +57,7 @@ class Call:
     time_limit: float | None = None
     main_path: str | None = None
     path: list[str] = field(default_factory=list)
+    call: int | None = None
 
     def frame(self) -> dict[str, Any]:
         """The call as a frame."""

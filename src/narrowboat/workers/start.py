@@ -13,6 +13,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import AsyncGenerator, Callable
+from dataclasses import replace
 from typing import Any
 
 from narrowboat.memory.processes import process_state
@@ -101,20 +102,41 @@ class Worker:
 
         The stream ends without one of the last three when the worker has died; :meth:`bury` tells how.
         """
-        self._guard.begin(self.watch)
+        self.begin()
         await self._fit()
-        self._tail.clear()
         self._call, self._ran_s, self._silent_s, self._time_limit = call, 0.0, 0.0, call.time_limit
         self._write(call.frame())
         try:
-            while (frame := await self._heard()) is not None:
-                if frame["op"] in ("ready", "beat"):
-                    continue
+            async for frame in self.frames():
                 yield frame
                 if frame["op"] in ("done", "stopped", "error"):
                     return
         finally:
             self._call = None
+
+    # -- many calls at once: what ``calls`` needs ---------------------------------------------------------------
+
+    def begin(self) -> None:
+        """What it uses, prints and is killed for is of a new attempt from now on."""
+        self._guard.begin(self.watch)
+        self._tail.clear()
+
+    def send(self, call: protocol.Call) -> None:
+        """Give it one call more. From its first to its last it owes signs of life."""
+        self._guard.places.grow(self.watch)
+        if self._call is None:
+            self._call, self._silent_s, self._time_limit = replace(call, time_limit=None), 0.0, None
+        self._write(call.frame())
+
+    def rest(self) -> None:
+        """It has no call any more."""
+        self._call = None
+
+    async def frames(self) -> AsyncGenerator[dict[str, Any]]:
+        """What it sends, signs of life left out, until it is gone."""
+        while (frame := await self._heard()) is not None:
+            if frame["op"] not in ("ready", "beat"):
+                yield frame
 
     async def _heard(self) -> dict[str, Any] | None:
         self._reading = True  # while nobody reads, frames that wait are no silence
@@ -157,9 +179,9 @@ class Worker:
         """From now on the worker is covered by another reservation."""
         self._reserved = reserved
 
-    def stop(self) -> None:
-        """Ask the step to stop at its next item."""
-        self._write({"op": "stop"})
+    def stop(self, call: int | None = None) -> None:
+        """Ask the step to stop at its next item; of many calls, the one of that number, or all."""
+        self._write({"op": "stop", "call": call})
 
     async def _fit(self) -> None:
         """Give its cgroup the limit of the reservation that it has now, before it uses any of it."""
@@ -173,9 +195,9 @@ class Worker:
         self._guard.places.grow(self.watch)  # a lent core brings its bytes along
         self._write({"op": "cores", "cores": cores})
 
-    def answer_room(self, error: dict[str, Any] | None) -> None:
-        """Tell the step whether it has the room that it asked for: None, or the JSON of why not."""
-        self._write({"op": "room", "error": error})
+    def answer(self, error: dict[str, Any] | None, call: int | None = None) -> None:
+        """Tell the step that what it asked for is done: None, or the JSON of why not."""
+        self._write({"op": "answer", "error": error, "call": call})
 
     def kill(self) -> None:
         """Kill the worker and all that it started; nothing when it has been buried, since its pid may be another's."""
