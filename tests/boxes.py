@@ -6,8 +6,10 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
-#: Where the steps are that a boxed command finds in ``PYTHONPATH``.
-TESTS = str(Path(__file__).parent)
+
+def with_tests() -> str:
+    """A ``PYTHONPATH`` by which a command finds the steps of the tests, beside all that it found before."""
+    return os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
 
 
 def boxed(stdout: str) -> dict[str, Any]:
@@ -20,7 +22,7 @@ def told_in_a_box(box: list[str], size: str, command: list[str], timeout: float 
     """What a command told in its last line, as JSON, and what the box measured; the tests' steps can be imported."""
     done = subprocess.run(
         [*box, size, "--", *command],
-        env={**os.environ, "PYTHONPATH": TESTS},
+        env={**os.environ, "PYTHONPATH": with_tests()},
         capture_output=True,
         text=True,
         check=False,

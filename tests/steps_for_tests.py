@@ -13,6 +13,8 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from boxes import with_tests
+
 from narrowboat import Item, context
 from narrowboat.errors import SourceError
 
@@ -339,9 +341,7 @@ def jumps_shared(mib: int) -> str:
 def jumps_in_a_child(mib: int) -> str:
     """The same in a process that it starts, and whose death it only hears of."""
     code = f"import steps_for_tests; steps_for_tests.jumps({mib})"
-    subprocess.run(
-        [sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": str(Path(__file__).parent)}
-    )
+    subprocess.run([sys.executable, "-c", code], check=True, env={**os.environ, "PYTHONPATH": with_tests()})
     return "the child was let live"
 
 

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
-from boxes import TESTS, told_in_a_box
+from boxes import told_in_a_box, with_tests
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.runner.entries import Entry
@@ -320,7 +320,7 @@ def filling(place: Path) -> Iterator[None]:
 SUPERVISOR = """
 import asyncio, json, sys
 import steps_for_tests as steps
-from boxes import TESTS, told_in_a_box
+from boxes import told_in_a_box, with_tests
 from narrowboat import Runner, Step
 
 async def main():
@@ -336,7 +336,7 @@ def test_killed_on_a_full_disk_it_goes_on_when_there_is_space_again(disk: Path, 
     home, mark = disk / "home", tmp_path / "mark"
     inputs = [{"n": 150, "pause": 0.02, "mark": str(mark)}]
     command = [sys.executable, "-c", SUPERVISOR, str(home), json.dumps(inputs)]
-    environment = {**os.environ, "PYTHONPATH": TESTS}
+    environment = {**os.environ, "PYTHONPATH": with_tests()}
     with subprocess.Popen(command, env=environment, stdout=subprocess.PIPE) as supervisor:
         wait_for_lines(mark, 40)
         fill(disk)
@@ -367,7 +367,7 @@ def wait_for_lines(path: Path, count: int) -> None:
 IN_MEMORY = """
 import asyncio, json, sys
 import steps_for_tests as steps
-from boxes import TESTS, told_in_a_box
+from boxes import told_in_a_box, with_tests
 from narrowboat import Job, Pipeline, Runner, Step
 
 async def fetched(job):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from boxes import TESTS, told_in_a_box
+from boxes import told_in_a_box, with_tests
 
 MIB = 1 << 20
 RESERVED = 60 * MIB
@@ -110,7 +110,7 @@ def test_a_neighbour_that_grows_costs_a_worker_a_try_and_nobody_else_anything(
     command = [sys.executable, "-c", NEIGHBOUR, str(folder), sys.executable, "-c", again, guard, calls]
     done = subprocess.run(
         [*box, "512M", "--", *command],
-        env={**os.environ, "PYTHONPATH": TESTS},
+        env={**os.environ, "PYTHONPATH": with_tests()},
         capture_output=True,
         text=True,
         check=False,

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 from as_nobody import NOBODY
-from boxes import boxed
+from boxes import boxed, with_tests
 
 MIB = 1 << 20
 ROOT = Path(__file__).parents[2]
@@ -72,7 +72,7 @@ def run(command: list[str], home: Path, *arguments: str) -> tuple[dict[str, Any]
     """What ``python ARGUMENT …`` told as JSON, and what the box measured."""
     done = subprocess.run(
         [*command, "--", sys.executable, *arguments],
-        env={**os.environ, "HOME": str(home), "PYTHONPATH": str(ROOT / "tests")},
+        env={**os.environ, "HOME": str(home), "PYTHONPATH": with_tests()},
         capture_output=True,
         text=True,
         check=False,

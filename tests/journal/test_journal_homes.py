@@ -303,8 +303,12 @@ async def test_a_newer_journal_is_refused_and_an_older_one_is_brought_up_to_date
     ]
     with pytest.raises(sqlite3.OperationalError):
         migrate(db, path, later)
-    assert db.execute("SELECT mood FROM jobs").fetchall() == [("calm",)]
+    columns = [row[1] for row in db.execute("PRAGMA table_info(jobs)")]
+    assert "mood" not in columns  # all or nothing
     assert db.execute("SELECT count(*) FROM sqlite_schema WHERE name = 'extra'").fetchone() == (0,)
+    assert db.execute("PRAGMA user_version").fetchone() == (latest,)
+    migrate(db, path, later[:-1])
+    assert db.execute("SELECT mood FROM jobs").fetchall() == [("calm",)]
     assert db.execute("PRAGMA user_version").fetchone() == (latest + 1,)
     db.close()
     with pytest.raises(JournalError, match=f"is of version {latest + 1}, .* up to {latest}"):

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import steps_for_tests as steps
+from boxes import with_tests
 
 from narrowboat import Runner, Step
 from narrowboat.journal.journal import Journal
@@ -35,7 +36,7 @@ asyncio.run(main())
 
 @contextmanager
 def start(home: Path, function: str, given: Any) -> "Iterator[subprocess.Popen[str]]":
-    where = {"PYTHONPATH": str(Path(__file__).parents[1])}
+    where = {"PYTHONPATH": with_tests()}
     command = [sys.executable, "-c", SUPERVISOR, str(home), function, json.dumps(given)]
     with subprocess.Popen(command, env={**os.environ, **where}) as supervisor:
         try:
@@ -138,7 +139,7 @@ def test_a_second_supervisor_is_refused_and_told_who_holds_the_home(tmp_path: Pa
         wait_for(lambda: lines(mark), 30)
         second = subprocess.run(
             [sys.executable, "-c", SUPERVISOR, str(home), "echo", "1"],
-            env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": with_tests()},
             capture_output=True,
             text=True,
             check=False,
