@@ -42,9 +42,7 @@ def drawn(shown: Status, width: int, height: int = 24) -> list[str]:
 def test_a_wide_terminal_shows_everything() -> None:
     lines = drawn(status(job(fraction=0.42, speed=12.34)), 140)
     assert lines[0].startswith("talk.mp3  recognising  42 %  12.3×  290 MiB of 330 MiB  ━━━")
-    assert lines[1] == (
-        "1 running, 3 queued, 1 done · 331 MiB used · 330 MiB reserved of 437 MiB budget · limit 512 MiB"
-    )
+    assert lines[1] == ("1/5 done · 1 running · 331 MiB used · 330 MiB reserved of 437 MiB budget · limit 512 MiB")
 
 
 def test_a_narrow_terminal_keeps_the_figures() -> None:
@@ -75,7 +73,8 @@ def test_plain_lines_are_few(capsys: object) -> None:
         now = tenth / 10
         display.show(status(job(fraction=tenth / 300, speed=8.0)))
     lines = capsys.readouterr().err.splitlines()  # type: ignore[attr-defined]
-    assert len(lines) == 1 + 30 // EVERY_S - 1
+    assert [line for line in lines if line.endswith("done · 1 running")] == ["1/5 done · 1 running"]
+    assert len(lines) - 1 == 1 + 30 // EVERY_S - 1
     assert lines[0] == "talk.mp3: recognising 3 % · 8.0× · 290 MiB of 330 MiB"
 
 

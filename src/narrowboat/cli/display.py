@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from narrowboat.cli.output import Output, one_line
-from narrowboat.cli.progress import fraction, memory, speed, stage
+from narrowboat.cli.progress import counted, fraction, memory, speed, stage
 from narrowboat.runner.status import JobStatus, Status
 
 #: Seconds between two plain lines about the progress of a job.
@@ -63,12 +63,13 @@ class _Told:
 
 
 class PlainDisplay:
-    """A line when a stage has lasted a second, and then every ten."""
+    """A line when a stage of a job has lasted a second, and then every ten; every ten also how far all of them are."""
 
     def __init__(self, out: Output, clock: Callable[[], float] = time.monotonic) -> None:
         self._out = out
         self._clock = clock
         self._jobs: dict[str, _Told] = {}
+        self._counted, self._counted_at = "", clock()
 
     def show(self, status: Status) -> None:
         now = self._clock()
@@ -82,6 +83,12 @@ class PlainDisplay:
             if due:
                 told.told, told.at = told.stage, now
                 self._out.note(_line(job))
+        self._count(status.counts, now)
+
+    def _count(self, counts: dict[str, int], now: float) -> None:
+        if sum(counts.values()) > 1 and now - self._counted_at >= EVERY_S and counted(counts) != self._counted:
+            self._counted, self._counted_at = counted(counts), now
+            self._out.note(self._counted)
 
     def result(self, text: str, *, failed: bool = False) -> None:
         (self._out.failure if failed else self._out.line)(text)

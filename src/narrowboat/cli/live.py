@@ -16,7 +16,7 @@ from rich.table import Table
 from rich.text import Text
 
 from narrowboat.cli.output import Output, one_line, plain
-from narrowboat.cli.progress import fraction, memory, speed, stage
+from narrowboat.cli.progress import counted, fraction, memory, speed, stage
 from narrowboat.runner.status import JobStatus, Status
 from narrowboat.sizes import format_size
 
@@ -109,8 +109,7 @@ def _row(job: JobStatus, width: int) -> list[Text | ProgressBar]:
 
 def _totals(status: Status) -> str:
     figures = status.memory
-    counts = [f"{status.counts[state]} {state}" for state in ("running", "queued", "done", "failed", "cancelled")]
-    jobs = ", ".join(text for text in counts if not text.startswith("0 ")) or "starting"
+    jobs = counted(status.counts) if sum(status.counts.values()) else "starting"
     idle = f" ({format_size(figures.idle)} idle)" if figures.idle else ""
     return (
         f"{jobs} · {format_size(status.used)} used · {format_size(figures.reserved)}{idle} reserved of"

@@ -15,7 +15,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import COMMON, Option
 
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
-COMMANDS = ("transcribe", "jobs", "show", "retry", "cancel", "clean", "models", "doctor", "demo")
+COMMANDS = ("transcribe", "jobs", "batches", "show", "retry", "cancel", "clean", "models", "doctor", "demo")
 
 _ABOUT = "Heavy media jobs in a fixed amount of memory: finishes every job, as fast as the budget allows."
 _EPILOG = """\

@@ -1,6 +1,7 @@
 """Words for how far a job is, the same on a terminal and in plain lines.
 
-Covers: stage, fraction, speed and memory of a job's status. Does not cover: where they are put (``display``, ``live``).
+Covers: stage, fraction, speed and memory of a job's status, the counts of many jobs.
+Does not cover: where they are put (``display``, ``live``).
 """
 
 from __future__ import annotations
@@ -36,3 +37,10 @@ def memory(job: JobStatus) -> str:
 def stage(job: JobStatus) -> str:
     """What the job does."""
     return f"waiting for room: {job.stage}" if job.waiting else job.stage
+
+
+def counted(counts: dict[str, int]) -> str:
+    """``12/50 done · 3 failed · 2 running``: how far many jobs are."""
+    total = sum(counts.values())
+    others = [f"{counts[state]} {state}" for state in ("failed", "cancelled", "running") if counts[state]]
+    return " · ".join([f"{counts['done']}/{total} done", *others])

@@ -26,7 +26,10 @@ class Jobs(Core):
     """Topic of :class:`~narrowboat.journal.Journal`."""
 
     async def submit(self, job: NewJob) -> tuple[JobRow, bool]:
-        """The job of this identity, and whether it is new. An old one comes in whatever state it is."""
+        """The job of this identity, and whether it is new. An old one comes in whatever state it is.
+
+        A label, when one is given, becomes that of an old job too: the last one counts.
+        """
         values = {
             "pipeline": job.pipeline,
             "identity": job.identity,
@@ -59,6 +62,11 @@ class Jobs(Core):
             "limit": -1 if limit is None else limit,
         }
         return await self._read(lambda db: [job_row(row) for row in db.execute(_SQL["oldest_first"], values)])
+
+    async def ids_in(self, states: Iterable[str], label: str | None = None) -> list[str]:
+        """The ids of jobs that are in ``states``, of one label or of any, in the order of submission."""
+        values = {"states": json.dumps(list(states)), "label": None if label is None else os_text(label)}
+        return await self._read(lambda db: [row["id"] for row in db.execute(_SQL["ids_in"], values)])
 
     async def counts(self) -> dict[str, int]:
         """How many jobs are in each state; every state is there."""
@@ -175,6 +183,8 @@ def _meant(db: sqlite3.Connection, text: str) -> str:
 def _submit(db: sqlite3.Connection, values: dict[str, Any]) -> tuple[JobRow, bool]:
     known = db.execute(_SQL["id_of_identity"], values).fetchone()
     if known is not None:
+        if values["label"] is not None:
+            db.execute(_SQL["relabel"], {"job": known["id"], "label": values["label"]})
         return _row(db, known["id"]), False
     number = db.execute(_SQL["next_number"]).fetchone()[0]
     db.execute(_SQL["insert"], {**values, "number": number, "id": job_id(number)})

@@ -1,6 +1,7 @@
 """The jobs of a home as JSON, read from outside and at once.
 
-Covers: the newest jobs, with what the supervisor says of those that run; a job as JSON for people and programs.
+Covers: the newest jobs, with what the supervisor says of those that run; a job as JSON for people and programs; the
+batches with their counts.
 Does not cover: one job's attempts and outputs (``reading``). Imports little: a list must not wait for what runs jobs.
 """
 
@@ -10,19 +11,22 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from narrowboat.journal.listing import newest
+from narrowboat.journal import listing as journal
+from narrowboat.journal.listing import BatchRow
 from narrowboat.journal.rows import ENDED, STATES, JobRow
 from narrowboat.runner.asking import ask
 from narrowboat.sources.locate import safe_url
 
-__all__ = ["ENDED", "STATES", "job_json", "listing", "live_of", "shown_source", "status_of"]
+__all__ = ["ENDED", "STATES", "batches", "ids_in", "job_json", "listing", "live_of", "shown_source", "status_of"]
 
 #: Seconds that a supervisor is given to say what it does.
 _PATIENCE_S = 5.0
 
 
-def listing(home: Path, states: Sequence[str] | None = None, limit: int | None = None) -> dict[str, Any]:
-    """The newest jobs that are in ``states`` (None: any), at most ``limit`` (None: all).
+def listing(
+    home: Path, states: Sequence[str] | None = None, limit: int | None = None, label: str | None = None
+) -> dict[str, Any]:
+    """The newest jobs that are in ``states`` (None: any), of one ``label`` or of any, at most ``limit`` (None: all).
 
     Returns:
         ``jobs``, newest first; ``total``, how many there are in all; ``supervisor``, whether one holds the home.
@@ -35,9 +39,49 @@ def listing(home: Path, states: Sequence[str] | None = None, limit: int | None =
     if status is None:  # what was running when its supervisor died waits to go on
         asked = [state for state in asked if state != "running"]
         asked += ["running"] if "queued" in asked else []
-    rows, total = newest(home, asked, limit)
+    rows, total = journal.newest(home, asked, limit, label)
     jobs = [job_json(row, live_of(status, row.id), supervised=status is not None) for row in rows]
     return {"jobs": jobs, "total": total, "supervisor": status is not None}
+
+
+def batches(home: Path) -> list[dict[str, Any]]:
+    """The batches: the jobs of each label, counted; the one with the newest job first.
+
+    Returns:
+        for each ``label``, ``total``, ``counts`` by state, ``progress`` from 0 to 1 (a job that has ended, however it
+        did, counts as 1), ``first`` and ``last`` in seconds since the epoch.
+
+    Raises:
+        JournalError: the journal is damaged, or of another version.
+    """
+    status = status_of(home)
+    return [_batch_json(batch, status) for batch in journal.batches(home)]
+
+
+def ids_in(home: Path, states: Sequence[str], label: str | None = None) -> list[str]:
+    """The ids of jobs that the journal has in ``states``, of one label or of any, in the order of submission.
+
+    Raises:
+        JournalError: the journal is damaged, or of another version.
+    """
+    return journal.ids_in(home, states, label)
+
+
+def _batch_json(batch: BatchRow, status: dict[str, Any] | None) -> dict[str, Any]:
+    counts = dict(batch.counts)
+    if status is None:  # as for a job: what was running when its supervisor died waits to go on
+        counts["queued"] += counts["running"]
+        counts["running"] = 0
+    lives = [live_of(status, job_id) for job_id in batch.running]
+    going = sum(live["fraction"] or 0.0 for live in lives if live is not None)
+    return {
+        "label": batch.label,
+        "total": batch.total,
+        "counts": counts,
+        "progress": round((sum(counts[state] for state in ENDED) + going) / batch.total, 4),
+        "first": batch.first,
+        "last": batch.last,
+    }
 
 
 def status_of(home: Path) -> dict[str, Any] | None:

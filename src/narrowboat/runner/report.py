@@ -40,6 +40,7 @@ async def report(runner: Runner) -> dict[str, Any]:
         "supervisor_peak_bytes": runner.guard.supervisor_peak_resident,
         "peak_used_bytes": runner.guard.peak_used,
         "peak_reserved_bytes": runner.budget.peak_reserved,
+        "counts": runner.status().counts,
         "jobs": [await _job(runner, entry) for entry in runner.entries],
     }
 
@@ -51,6 +52,7 @@ async def _job(runner: Runner, entry: Entry) -> dict[str, Any]:
         "id": row.id,
         "pipeline": row.pipeline,
         "source": shown_source(row),
+        "label": row.label,
         "state": entry.state,
         "reason": None if entry.error is None or entry.state == "queued" else entry.error.to_json(),
         "attempts": row.attempts,

@@ -47,6 +47,20 @@ async def cancel(home: Path, job_id: str) -> JobRow:
         return row
 
 
+async def cancel_label(home: Path, label: str) -> list[JobRow]:
+    """Cancel the jobs of a label that wait to go on; none when there is none.
+
+    Raises:
+        HomeHeld: a supervisor has come.
+    """
+    async with await Journal.open(home, owner="cancel") as journal:
+        rows = [await journal.request_cancel(job_id) for job_id in await journal.ids_in(("queued",), label)]
+        for row in rows:
+            await Scratch(home, journal).remove(row.id)
+        await Scratch(home, journal).tidy()
+        return rows
+
+
 async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = ENDED, dry: bool = False) -> Cleaned:
     """Forget jobs that have ended, and remove scratch that nobody owns. Outputs are not touched.
 

@@ -11,7 +11,7 @@ import time
 from typing import Any
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.options import Option, count, one_of
+from narrowboat.cli.options import Option, count, one_of, text
 from narrowboat.cli.output import Output, duration, one_line, table
 from narrowboat.runner.listing import ENDED, STATES, listing
 
@@ -21,13 +21,14 @@ _SHOWN = 20
 def run(values: argparse.Namespace, out: Output) -> int:
     """List the jobs, newest first."""
     limit = None if values.all else values.limit
-    listed = listing(values.home, values.state, limit)
+    listed = listing(values.home, values.state, limit, values.label)
     out.data({"version": 1, "home": str(values.home), **listed})
     if out.json:
         return 0
     found = listed["jobs"]
     if not found:
-        out.line(f"no jobs in {values.home}" + (f" that are {' or '.join(values.state)}" if values.state else ""))
+        states = f" that are {' or '.join(values.state)}" if values.state else ""
+        out.line(f"no jobs in {values.home}" + (f" with the label {values.label!r}" if values.label else "") + states)
         return 0
     rows = [("id", "state", "when", "source", "label" if any(job["label"] for job in found) else "", "")]
     for line in table([*rows, *map(_row, found)]):
@@ -54,11 +55,13 @@ COMMAND = Command(
     """\
 narrowboat jobs
 narrowboat jobs --state failed,queued --all
+narrowboat jobs --label june --state failed
 narrowboat jobs --json | jq -r '.jobs[].id'
 """,
     run,
     (
         Option("--state", f"only those that are: {', '.join(STATES)}", one_of(*STATES), "LIST", scope="jobs"),
+        Option("--label", "only those with this label", text, "TEXT", scope="jobs"),
         Option("--limit", f"how many at most (default: {_SHOWN})", count, "N", _SHOWN, scope="jobs"),
         Option("--all", "all of them", scope="jobs"),
     ),

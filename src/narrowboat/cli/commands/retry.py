@@ -11,42 +11,56 @@ from typing import Any
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display
+from narrowboat.cli.options import Option, text
 from narrowboat.cli.output import Output
-from narrowboat.cli.session import run_jobs
-from narrowboat.errors import from_json
+from narrowboat.cli.session import Submit, run_jobs
+from narrowboat.errors import UsageError, from_json
 from narrowboat.runner.asking import ask
+from narrowboat.runner.listing import ids_in
 from narrowboat.runner.runner import Runner
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What comes without a flag."""
-    parser.add_argument("ids", nargs="+", metavar="ID", help="of a job; the beginning of it is enough")
+    parser.add_argument("ids", nargs="*", metavar="ID", help="of a job; the beginning of it is enough")
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Retry them; the exit code is that of a run, or 0 when another supervisor took them."""
+    if bool(values.ids) == values.failed or (values.label and not values.failed):
+        raise UsageError("retry takes ids of jobs, or --failed", hint="--failed --label TEXT is for those of one label")
     code, answer = _retry(values, out)
     out.data(answer)
     return code
 
 
 def _retry(values: argparse.Namespace, out: Output) -> tuple[int, dict[str, Any]]:
+    ids = ids_in(values.home, ("failed",), values.label) if values.failed else values.ids
+    if not ids:
+        out.line("no job has failed" + (f" with the label {values.label!r}" if values.label else ""))
+        return 0, {"version": 1, "taken": []}
     taken: list[dict[str, Any]] = []
-    for job_id in values.ids:
-        answer = ask(values.home, {"op": "retry", "id": job_id})
+    for place, job_id in enumerate(ids):
+        try:
+            answer = ask(values.home, {"op": "retry", "id": job_id})
+        except UsageError:
+            if not values.failed:
+                raise
+            continue  # somebody else has had it run again meanwhile
         if answer is None:
-            return asyncio.run(run_jobs(values, out, _here(values.ids[len(taken) :])))
+            return asyncio.run(run_jobs(values, out, _here(ids[place:], values.failed)))
         taken.append(answer)
         reason = f": {from_json(answer['reason'])}" if answer["state"] == "failed" and answer["reason"] else ""
         out.line(f"{answer['id']} is {answer['state']}{reason}, with the supervisor that is at work")
     return int(any(answer["state"] == "failed" for answer in taken)), {"version": 1, "taken": taken}
 
 
-def _here(ids: list[str]) -> Any:
+def _here(ids: list[str], failed: bool) -> Submit:
     async def submit(runner: Runner, display: Display) -> None:
         rows = [await runner.journal.job(job_id) for job_id in ids]  # a wrong id before anything starts
         for row in rows:
-            await runner.retry(row.id)
+            if not failed or row.state == "failed":
+                await runner.retry(row.id)
 
     return submit
 
@@ -55,11 +69,17 @@ COMMAND = Command(
     "retry",
     "run jobs again that failed or were stopped",
     "Runs jobs again that failed, were cancelled or were interrupted. Segments that were finished are kept. While"
-    "\nanother terminal runs jobs in the same home, they are handed over to it.",
+    "\nanother terminal runs jobs in the same home, they are handed over to it. With --failed, all jobs that failed,"
+    "\nand no others; with --label too, those of one batch.",
     """\
 narrowboat retry j0007
 narrowboat retry j0007 j0009 --memory 2G
+narrowboat retry --failed --label june
 """,
     run,
-    arguments=arguments,
+    (
+        Option("--failed", "all jobs that failed, in the place of ids", scope="retry"),
+        Option("--label", "with --failed: only those with this label", text, "TEXT", scope="retry"),
+    ),
+    arguments,
 )

@@ -173,7 +173,7 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
         *AFTER,
         Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
         Option("--again", "forget what was done of these sources and do it again"),
-        Option("--label", "a word of your own, shown by `narrowboat jobs`", text, "TEXT"),
+        Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
     ),
     arguments,
 )

@@ -30,6 +30,32 @@ SELECT * FROM job_rows WHERE number IN (
 -- name: how_many
 SELECT count(*) FROM jobs WHERE state IN (SELECT value FROM json_each(:states));
 
+-- name: newest_of_label
+SELECT * FROM job_rows WHERE number IN (
+    SELECT number FROM jobs
+    WHERE label = CAST(:label AS TEXT) AND state IN (SELECT value FROM json_each(:states))
+    ORDER BY number DESC LIMIT :limit
+) ORDER BY number DESC;
+
+-- name: how_many_of_label
+SELECT count(*) FROM jobs WHERE label = CAST(:label AS TEXT) AND state IN (SELECT value FROM json_each(:states));
+
+-- name: ids_in
+SELECT id FROM jobs
+WHERE state IN (SELECT value FROM json_each(:states)) AND (:label IS NULL OR label = CAST(:label AS TEXT))
+ORDER BY number;
+
+-- name: relabel
+UPDATE jobs SET label = CAST(:label AS TEXT) WHERE id = :job AND label IS NOT CAST(:label AS TEXT);
+
+-- name: batches
+SELECT label, state, count(*) AS jobs, min(created) AS first, max(coalesce(ended, started, created)) AS last,
+       max(number) AS newest
+FROM jobs WHERE label IS NOT NULL GROUP BY label, state ORDER BY label, state;
+
+-- name: running_of_batches
+SELECT id, label FROM jobs WHERE state = 'running' AND label IS NOT NULL;
+
 -- name: counts
 SELECT state, count(*) AS n FROM jobs GROUP BY state;
 
