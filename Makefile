@@ -52,10 +52,11 @@ lint: $(STAMP)
 bench: $(STAMP)
 	$(BIN)/python bench/transcribe.py --quick
 
+# Extras stay in the lock: pip before 24 refuses a hash for google-auth where google-auth[requests] is asked for.
 # Made with the oldest Python that is supported: what that one resolves to, the newer ones can install.
 lock: $(STAMP)
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
-	  --strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
+	  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
 	  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra stores --extra dev \
 	  --output-file $(LOCK) pyproject.toml
 
