@@ -32,8 +32,15 @@ MAY_IMPORT: dict[str, set[str]] = {
     "root": BASE | {"memory", "runner"},  # the public names, gathered in narrowboat/__init__.py
 }
 
-#: The catalogue lives beside the engines and is a part of its own: names, packs and demands.
-CATALOGUE = {"engines.catalogue", "engines.footprint", "engines.known", "engines.language_models"}
+#: The catalogue lives beside the engines and is a part of its own: names, packs and demands, and plain values.
+CATALOGUE = {
+    "engines.answers",
+    "engines.catalogue",
+    "engines.footprint",
+    "engines.known",
+    "engines.language_models",
+    "engines.remote",
+}
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """The only reader of the environment.
 
-Covers: ``NARROWBOAT_*`` variables, the caps that have names of their own, where the home, the pack cache and unfinished
-outputs are.
+Covers: ``NARROWBOAT_*`` variables, caps that have names of their own, keys and addresses of remote engines, where the
+home, the pack cache and unfinished outputs are.
 Does not cover: parsing of what the values mean (``sizes``, ``cli/``).
 """
 
@@ -26,6 +26,12 @@ CAPS = {
     "GEMINI_API_CONCURRENCY": "gemini",
     "MAX_BATCH_SIZE": "batch",
 }
+
+#: Vendor of a remote engine -> the variables that its key may be in, the first that is set. Named as its client names
+#: them. A key is read where it is sent, in a worker, and to tell whose quota it is; it is written down nowhere.
+API_KEYS = {"gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "openai": ("OPENAI_API_KEY",)}
+#: Vendor -> the variable of the address of another server than its own.
+BASE_URLS = {"gemini": "GOOGLE_GEMINI_BASE_URL", "openai": "OPENAI_BASE_URL"}
 
 
 def variable(option: str) -> str:
@@ -55,6 +61,17 @@ def caps(environment: Mapping[str, str] | None = None) -> Caps:
             )
         found[field] = int(text) << 20 if field == "file_bytes" else int(text)
     return Caps(**found)
+
+
+def api_key(vendor: str, environment: Mapping[str, str] | None = None) -> str | None:
+    """The key for a vendor's remote engines; None when there is none. Never show it."""
+    found = os.environ if environment is None else environment
+    return next((key for name in API_KEYS[vendor] if (key := found.get(name, "").strip())), None)
+
+
+def base_url(vendor: str, environment: Mapping[str, str] | None = None) -> str | None:
+    """The address of another server that speaks a vendor's protocol; None when none is set."""
+    return (os.environ if environment is None else environment).get(BASE_URLS[vendor], "").strip() or None
 
 
 def default_home() -> Path:
