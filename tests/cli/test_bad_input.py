@@ -21,12 +21,14 @@ REPORT = {
     "supervisor_peak_bytes": int,
     "peak_used_bytes": int,
     "peak_reserved_bytes": int,
+    "counts": dict,
     "jobs": list,
 }
 JOB = {
     "id": str,
     "pipeline": str,
     "source": str,
+    "label": (str, type(None)),
     "state": str,
     "reason": (dict, type(None)),
     "attempts": int,

@@ -12,7 +12,7 @@ import contextlib
 import errno
 import signal
 import tempfile
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +21,6 @@ from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, duration, near
 from narrowboat.config import caps
 from narrowboat.errors import DiskFull, UsageError, exit_code
-from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.reading import ENDED, name_of
 from narrowboat.runner.report import report, write_report
@@ -35,8 +34,13 @@ _TERM_GRACE_S = 4.0
 Submit = Callable[[Runner, Display], Awaitable[None]]
 
 
-async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> tuple[int, dict[str, Any]]:
+async def run_jobs(
+    values: argparse.Namespace, out: Output, submit: Submit, *, preload: Sequence[str] = ()
+) -> tuple[int, dict[str, Any]]:
     """Run what ``submit`` gives to the runner; the exit code and the run report.
+
+    Args:
+        preload: modules of the steps that the fork server imports.
 
     Raises:
         HomeHeld: another supervisor has the home.
@@ -47,7 +51,7 @@ async def run_jobs(values: argparse.Namespace, out: Output, submit: Submit) -> t
         values.memory,
         cores=values.cores,
         home=values.home,
-        preload=PIPELINE.preload,
+        preload=preload,
         guard=values.guard,
         time_limit=values.time_limit,
         caps=caps(),

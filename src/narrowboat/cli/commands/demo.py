@@ -21,6 +21,7 @@ from narrowboat.cli.session import check_out, run_jobs
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
+from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size, parse_size
 
@@ -40,7 +41,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
         model=DEFAULT_SPEECH, language="en", max_download=None, again=True, label="demo", formats=_FORMATS
     )
     vars(values).update(summary=False, summary_words=None, summary_model=DEFAULT_LANGUAGE)
-    code, report = asyncio.run(run_jobs(values, out, _submit(values)))
+    code, report = asyncio.run(run_jobs(values, out, _submit(values), preload=PIPELINE.preload))
     out.data(report)
     if code == 0:
         _show(report, out)
@@ -48,15 +49,13 @@ def run(values: argparse.Namespace, out: Output) -> int:
 
 
 def _submit(values: argparse.Namespace) -> Any:
-    wanted = transcribe.job_options(values)
-
     async def submit(runner: Runner, display: Display) -> None:
         pack = PACKS[_SAMPLE]
         display.note(f"the sample: {pack.about} ({format_size(pack.size)} to download, once)")
         path = await pull(runner, display, pack, default_cache().expanduser().absolute())
         source = str(Path(path) / pack.files[0].name)
         display.note(f"transcribing it with {values.model} within {format_size(values.memory)}")
-        await transcribe.submitting([source], wanted, values)(runner, display)
+        await transcribe.submit_all([source], values)(runner, display)
 
     return submit
 

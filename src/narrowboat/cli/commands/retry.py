@@ -13,10 +13,12 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, text
 from narrowboat.cli.output import Output
-from narrowboat.cli.session import Submit, run_jobs
+from narrowboat.cli.session import run_jobs
 from narrowboat.errors import UsageError, from_json
 from narrowboat.runner.asking import ask
 from narrowboat.runner.listing import ids_in
+from narrowboat.runner.pipeline import find_pipeline
+from narrowboat.runner.reading import Reader
 from narrowboat.runner.runner import Runner
 
 
@@ -48,21 +50,24 @@ def _retry(values: argparse.Namespace, out: Output) -> tuple[int, dict[str, Any]
                 raise
             continue  # somebody else has had it run again meanwhile
         if answer is None:
-            return asyncio.run(run_jobs(values, out, _here(ids[place:], values.failed)))
+            return asyncio.run(_run_here(values, out, ids[place:]))
         taken.append(answer)
         reason = f": {from_json(answer['reason'])}" if answer["state"] == "failed" and answer["reason"] else ""
         out.line(f"{answer['id']} is {answer['state']}{reason}, with the supervisor that is at work")
     return int(any(answer["state"] == "failed" for answer in taken)), {"version": 1, "taken": taken}
 
 
-def _here(ids: list[str], failed: bool) -> Submit:
+async def _run_here(values: argparse.Namespace, out: Output, ids: list[str]) -> tuple[int, dict[str, Any]]:
+    async with Reader(values.home) as reader:
+        rows = [await reader.journal.job(job_id) for job_id in ids]  # a wrong id before anything starts
+    modules = {module for name in {row.pipeline for row in rows} for module in find_pipeline(name).preload}
+
     async def submit(runner: Runner, display: Display) -> None:
-        rows = [await runner.journal.job(job_id) for job_id in ids]  # a wrong id before anything starts
         for row in rows:
-            if not failed or row.state == "failed":
+            if not values.failed or (await runner.journal.job(row.id)).state == "failed":
                 await runner.retry(row.id)
 
-    return submit
+    return await run_jobs(values, out, submit, preload=sorted(modules))
 
 
 COMMAND = Command(

@@ -10,24 +10,20 @@ import argparse
 import asyncio
 import importlib.util
 from collections.abc import Sequence
-from pathlib import Path
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, folder, number_range, one_of, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
+from narrowboat.cli.submitting import submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.transcribe.outputs_workflow import DEFAULT_WORDS, FORMATS, after_options
 from narrowboat.pipelines.transcribe.workflow import PIPELINE, options
-from narrowboat.runner.runner import Runner
 from narrowboat.values import Json
 
-#: Addresses that are asked at the same time whether they have changed.
-_ASKED_AT_ONCE = 4
 _NEEDED = ("av", "ctranslate2", "earshot", "numpy")
 
 
@@ -41,18 +37,12 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(values: argparse.Namespace, out: Output) -> int:
     """Transcribe and say how it went."""
     check_speech()
-    wanted = job_options(values)
     values.out = values.out or values.home / "outputs"
+    submit = submit_all([whole(source) for source in values.sources], values)
     check_out(values.out)
-    submit = submitting([_whole(source) for source in values.sources], wanted, values)
-    code, report = asyncio.run(run_jobs(values, out, submit))
+    code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.preload))
     out.data(report)
     return code
-
-
-def _whole(source: str) -> str:
-    """A path from the root, so that a later retry from elsewhere means the same file; an address as it is."""
-    return source if "://" in source or not source.strip() else str(Path(source).expanduser().absolute())
 
 
 def check_speech() -> None:
@@ -85,43 +75,10 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
     )
 
 
-def submitting(sources: Sequence[str], wanted: dict[str, Json], values: argparse.Namespace) -> Submit:
-    """What submits the sources: files in their order, and addresses, which may be slow to answer, beside them."""
-
-    async def submit(runner: Runner, display: Display) -> None:
-        asking = asyncio.Semaphore(_ASKED_AT_ONCE)
-        formats = list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
-        first: dict[str, str] = {}
-
-        async def one(source: str) -> None:
-            job_id = await runner.submit(
-                PIPELINE,
-                source,
-                wanted,
-                out=values.out,
-                formats=formats,
-                again=values.again,
-                label=values.label,
-            )
-            if first.setdefault(job_id, source) != source:
-                display.note(f"{source} has the same content as {first[job_id]}: one job, named after that")
-
-        async def address(source: str) -> None:
-            async with asking:
-                await one(source)
-
-        try:
-            async with asyncio.TaskGroup() as group:
-                for source in dict.fromkeys(sources):
-                    if "://" in source:
-                        group.create_task(address(source))
-                for source in dict.fromkeys(sources):
-                    if "://" not in source:
-                        await one(source)
-        except ExceptionGroup as several:
-            raise several.exceptions[0] from None
-
-    return submit
+def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:
+    """What submits the sources with the options of the command line."""
+    formats = list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
+    return submitting(PIPELINE, sources, job_options(values), values, formats=formats)
 
 
 OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
