@@ -9,8 +9,6 @@ from __future__ import annotations
 import http.client
 import ssl
 from dataclasses import dataclass
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -20,6 +18,7 @@ from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from narrowboat.errors import SourceError
 from narrowboat.sources.locate import safe_url
+from narrowboat.waits import retry_after
 
 MOST_REDIRECTS = 10
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
@@ -113,20 +112,10 @@ def _refused(response: urllib3.BaseHTTPResponse, shown: str) -> Passing | Source
     reason = http.client.responses.get(response.status, response.reason or "")
     message = f"{shown} answered {response.status} {reason}".rstrip()
     if response.status in _WORTH_ANOTHER_TRY:
-        return Passing(message, wait=_retry_after(response), status=response.status)
+        return Passing(message, wait=retry_after(response.headers.get("Retry-After")), status=response.status)
     hints = {401: "it needs a user and password", 403: "it may need a login, or the link has expired"}
     hints |= dict.fromkeys((404, 410), "check the address")
     return SourceError(message, hint=hints.get(response.status), status=response.status)
-
-
-def _retry_after(response: urllib3.BaseHTTPResponse) -> float | None:
-    value = response.headers.get("Retry-After", "").strip()
-    if value.isdecimal():
-        return float(value[:9])
-    try:
-        return max(0.0, (parsedate_to_datetime(value) - datetime.now(UTC)).total_seconds())
-    except (ValueError, TypeError):
-        return None
 
 
 _FAILURES: tuple[tuple[type[BaseException], type[Passing | SourceError], str], ...] = (
