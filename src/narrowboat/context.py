@@ -36,6 +36,7 @@ class Context:
         self.cores = 1
         self.most_cores = 1
         self.stopping = False
+        self.allowed_networks: list[str] | None = None
 
     def scratch(self) -> Path:
         if self.folder is None:
@@ -129,6 +130,12 @@ def cores() -> int:
 def most_cores() -> int:
     """The largest value that :func:`cores` will take in this attempt."""
     return current().most_cores
+
+
+def allowed_networks() -> list[str] | None:
+    """The networks that may be connected to beside public addresses, when the run has the address guard on; None when
+    it is off. For steps that fetch what others name."""
+    return current().allowed_networks
 
 
 def uploading(name: str, remove: str, given: Any) -> None:

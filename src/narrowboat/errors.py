@@ -71,6 +71,12 @@ class SourceError(NarrowboatError):
     code = "source"
 
 
+class AddressRefused(SourceError):
+    """The address guard is on, and an address leads to somewhere that is not the public internet. Facts: ``host``."""
+
+    code = "address_refused"
+
+
 class FetchError(NarrowboatError):
     """A source could not be fetched this time: refused, cut, stalled, 5xx."""
 
@@ -179,6 +185,7 @@ STATUS: dict[str, tuple[int, int]] = {
     "home_held": (2, 409),
     "not_found": (2, 404),
     "source": (1, 422),
+    "address_refused": (1, 403),
     "fetch": (1, 502),
     "too_large": (1, 413),
     "disk_full": (1, 507),

@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 from command_harness import Cli, cut
+from loopback import serve
+
+__all__ = ["serve"]
 
 
 @pytest.fixture

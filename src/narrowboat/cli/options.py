@@ -156,6 +156,13 @@ def one_of(*allowed: str) -> Callable[[str], list[str]]:
     return convert
 
 
+def networks(text: str) -> list[str]:
+    """Networks with commas between, such as ``10.1.0.0/16,fd12::/48``."""
+    from narrowboat.networks import parse_networks  # what a list of jobs can do without
+
+    return list(map(str, parse_networks(words(text))))
+
+
 def guard(text: str) -> list[str]:
     """``auto``, or means of the guard with commas between."""
     found = words(text)
@@ -182,6 +189,11 @@ COMMON = (
         "MEANS",
         "auto",
     ),
+    Option(
+        "--address-guard",
+        "fetch from public addresses alone, redirects and feeds included; for sources that others name (default: off)",
+    ),
+    Option("--allow-networks", "with --address-guard: let these through too, with commas", networks, "LIST", []),
     Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", seconds, "TIME"),
     Option(
         "--drain",

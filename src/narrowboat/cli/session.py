@@ -54,6 +54,7 @@ async def run_jobs(
         preload=preload,
         guard=values.guard,
         time_limit=values.time_limit,
+        allowed_networks=values.allow_networks if values.address_guard else None,
         caps=caps(),
     ) as runner:
         session = Session(runner, make_display(out), drain_s=values.drain)

@@ -51,6 +51,7 @@ class Workshop:
     Attributes:
         stopping: nothing new starts.
         time_limit: seconds that an attempt may take where its step does not say; None for any number.
+        allowed_networks: what sources may be fetched from beside public addresses; None for anywhere.
         granted: called when a step has got its reservation.
         lanes: what users have capped of what is at work at the same time.
     """
@@ -73,6 +74,7 @@ class Workshop:
         self.peaks = peaks
         self.stopping = False
         self.time_limit: float | None = None
+        self.allowed_networks: list[str] | None = None
         self.granted: Callable[[], None] = lambda: None
         self.caps = caps
         self.lanes = Lanes(limits_of(caps))
@@ -286,6 +288,7 @@ class StepRun:
             path=self._shop.path,
             heartbeat=self._step.heartbeat,
             time_limit=self._step.time_limit or self._shop.time_limit,
+            allowed_networks=self._shop.allowed_networks,
         )
 
     async def _take(self, frame: dict[str, Any], reservation: Reservation) -> Item:

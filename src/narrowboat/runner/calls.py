@@ -179,6 +179,7 @@ class CallRun:
             main_path=self._step.main_path,
             path=self._shop.path,
             heartbeat=self._step.heartbeat,
+            allowed_networks=self._shop.allowed_networks,
         )
 
     async def _converse(self, calls: Calls, conversation: Conversation, reservation: Reservation) -> Ending | None:

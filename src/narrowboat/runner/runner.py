@@ -23,6 +23,7 @@ from narrowboat.journal.rows import ENDED, JobRow, NewJob
 from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.memory.machine import LinuxMachine
+from narrowboat.networks import parse_networks
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
@@ -67,12 +68,14 @@ class Runner:
         guard: what is to keep workers to their reservations: ``auto`` for all that can be had, or some of ``cgroup``,
             ``polling``, ``oom-score``, ``rlimit``, with commas or in a list.
         time_limit: seconds that one attempt of a step may take, where the step has no limit of its own.
+        allowed_networks: turns the address guard on: sources are fetched from public addresses and from these networks
+            (``10.1.0.0/16``) alone, whoever submitted them and whenever; None lets every address through.
         caps: what users have capped beside memory and cores (``narrowboat.config.caps`` reads it from the environment).
         budget: in the place of ``memory`` and ``cores``; for tests.
 
     Raises:
         HomeHeld: on entering, when another supervisor holds the home.
-        UsageError: on entering, when ``guard`` names what can't be had here.
+        UsageError: one of ``allowed_networks`` is none; on entering, when ``guard`` names what can't be had here.
     """
 
     def __init__(
@@ -84,6 +87,7 @@ class Runner:
         preload: Sequence[str] = (),
         guard: str | Sequence[str] = "auto",
         time_limit: float | None = None,
+        allowed_networks: Sequence[str] | None = None,
         caps: Caps | None = None,
         budget: Budget | None = None,
     ) -> None:
@@ -91,6 +95,7 @@ class Runner:
         self.budget = budget or Budget(memory, cores=cores, headroom=2 * HEADROOM if together else HEADROOM)
         self._guard_wanted = guard
         self._time_limit = time_limit
+        self._allowed_networks = None if allowed_networks is None else list(map(str, parse_networks(allowed_networks)))
         self._caps = caps or Caps()
         self._home = None if home is None else Path(home).expanduser().absolute()
         self._preload = preload
@@ -136,6 +141,7 @@ class Runner:
             self.journal,
         )
         self._shop.time_limit = self._time_limit
+        self._shop.allowed_networks = self._allowed_networks
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
         server.start()

@@ -13,14 +13,15 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import urllib3
-from urllib3.connection import HTTPConnection, HTTPSConnection
-from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 from narrowboat.errors import SourceError
+from narrowboat.sources.address_guard import AddressGuard
+from narrowboat.sources.connections import MOST_REDIRECTS, Pace, pool_manager
 from narrowboat.sources.locate import safe_url
 from narrowboat.waits import retry_after
 
-MOST_REDIRECTS = 10
+#: Seconds in which the head of an answer has to come, however it drips.
+HEAD_S = 60.0
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 
 
@@ -32,65 +33,44 @@ class Passing(Exception):
         self.message, self.wait, self.facts = message, wait, facts
 
 
-class _Untrimmed(http.client.HTTPResponse):
-    """An answer that is read up to the end of the connection, so that a body which is longer than its declared
-    length shows. The library's own one stops at the length, whatever else is sent."""
-
-    def begin(self) -> None:
-        super().begin()
-        if not self.chunked and self.length:
-            self.length = None
-        # A body's socket is kept at hand for its timeout; after any other answer the next request connects anew.
-        self.will_close = self.status not in (200, 206)
-
-
-class _Connection(HTTPConnection):
-    response_class = _Untrimmed
-
-
-class _SecureConnection(HTTPSConnection):
-    response_class = _Untrimmed
-
-
-class _Pool(HTTPConnectionPool):
-    ConnectionCls = _Connection
-
-
-class _SecurePool(HTTPSConnectionPool):
-    ConnectionCls = _SecureConnection
-
-
 @dataclass(frozen=True, slots=True)
 class Client:
-    """Opens requests. ``connect_s`` and ``stall_s`` are seconds: to connect, and between two pieces of an answer."""
+    """Opens requests.
 
+    Attributes:
+        pace: of reading what comes.
+        connect_s: seconds to connect, to each address of a host.
+        guard: what connections are made through; None to connect anywhere.
+    """
+
+    pace: Pace
     connect_s: float = 15.0
-    stall_s: float = 30.0
+    guard: AddressGuard | None = None
 
     def open(self, method: str, url: str, headers: dict[str, str] | None = None) -> urllib3.BaseHTTPResponse:
         """The answer, its body unread, with a status below 400 or equal to 416. The caller closes it.
 
+        Its head, redirects included, has to come within a minute, however it drips.
+
         Raises:
             SourceError: another try would not help: 404, too many redirects, a bad certificate or address.
+            AddressRefused: the guard does not let it through, or what it redirects to.
             Passing: another try may help: no connection, 429, 5xx.
         """
         shown = safe_url(url)
-        manager = urllib3.PoolManager(
-            timeout=urllib3.Timeout(connect=self.connect_s, read=self.stall_s),
-            retries=urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=MOST_REDIRECTS),
-        )
-        manager.pool_classes_by_scheme = {"http": _Pool, "https": _SecurePool}
+        manager = pool_manager(self.guard, self.pace, self.connect_s)
         plain, sent = _without_credentials(url)
         sent |= {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "narrowboat"}
         try:
-            response = manager.request(
-                method,
-                plain,
-                headers=sent | (headers or {}),
-                preload_content=False,
-                decode_content=False,
-                enforce_content_length=False,
-            )
+            with self.pace.within(HEAD_S):
+                response = manager.request(
+                    method,
+                    plain,
+                    headers=sent | (headers or {}),
+                    preload_content=False,
+                    decode_content=False,
+                    enforce_content_length=False,
+                )
         except (urllib3.exceptions.HTTPError, OSError, UnicodeError) as error:
             raise explain(error, shown) from None
         if response.status >= 400 and response.status != 416:

@@ -188,10 +188,7 @@ class _Transfer:
     def _read(self, response: urllib3.BaseHTTPResponse, done: int, total: int | None) -> bytes:
         self._tries.check_time()
         complete = total is not None and done >= total
-        sock = getattr(response.connection, "sock", None)
-        if sock is not None:
-            left = max(0.01, self._tries.deadline - time.monotonic())
-            sock.settimeout(min(_AFTER_END if complete else self._tries.client.stall_s, left))
+        self._tries.client.pace.stall_s = _AFTER_END if complete else self._tries.stall_s
         try:
             piece: bytes = response.read1(PIECE, decode_content=False)
             return piece

@@ -13,7 +13,9 @@ from typing import Any, TypeVar
 
 from narrowboat import context
 from narrowboat.errors import FetchError, Interrupted
+from narrowboat.sources.address_guard import AddressGuard
 from narrowboat.sources.client import Client, Passing
+from narrowboat.sources.connections import Pace
 
 TRIES = 4  # in a row without a new byte
 MOST_TRIES = 30
@@ -26,9 +28,14 @@ class Tries:
     """Runs something until it works, gives up for good, or has had its share of tries and time."""
 
     def __init__(self, inputs: dict[str, Any]) -> None:
-        self.client = Client(float(inputs.get("connect_s") or 15), float(inputs.get("stall_s") or 30))
         self.deadline_s = float(inputs.get("deadline_s") or DEADLINE)
         self.deadline = time.monotonic() + self.deadline_s
+        self.stall_s = float(inputs.get("stall_s") or 30)
+        self.client = Client(
+            Pace(self.stall_s, self.deadline),
+            float(inputs.get("connect_s") or 15),
+            AddressGuard.of(context.allowed_networks()),
+        )
         self._backoff_s = float(inputs.get("backoff_s", 1.0))
 
     def check_time(self) -> None:

@@ -150,6 +150,7 @@ class Attempt:
             lambda told: self._ask({"op": "remote_file", **told}),
         )
         self.context.cores, self.context.most_cores = call["cores"], call["most_cores"]
+        self.context.allowed_networks = call["allowed_networks"]
 
     def hear(self, frame: dict[str, Any]) -> None:
         """A frame for this call."""

@@ -44,6 +44,7 @@ class Call:
         heartbeat: seconds without a sign of life after which the worker counts as hung.
         time_limit: seconds that the attempt may take; None for any number.
         call: the number of one of many calls at once; None for the only one.
+        allowed_networks: see ``context.allowed_networks``.
     """
 
     function: str
@@ -58,6 +59,7 @@ class Call:
     main_path: str | None = None
     path: list[str] = field(default_factory=list)
     call: int | None = None
+    allowed_networks: list[str] | None = None
 
     def frame(self) -> dict[str, Any]:
         """The call as a frame."""

@@ -41,17 +41,18 @@ Answer = Callable[[Request], None]
 class Server:
     answer: Answer
     tls: ssl.SSLContext | None = None
+    host: str = "127.0.0.1"
     requests: list[Request] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._closing = threading.Event()
-        self._listener = socket.create_server(("127.0.0.1", 0))
+        self._listener = socket.create_server((self.host, 0))
         self._port = self._listener.getsockname()[1]
         self._thread = threading.Thread(target=self._serve, daemon=True)
         self._thread.start()
 
     def url(self, path: str = "/talk.mp3") -> str:
-        return f"http{'s' if self.tls else ''}://127.0.0.1:{self._port}{path}"
+        return f"http{'s' if self.tls else ''}://{self.host}:{self._port}{path}"
 
     def _serve(self) -> None:
         while not self._closing.is_set():
@@ -90,8 +91,8 @@ class Server:
 def serve() -> Iterator[Callable[..., Server]]:
     servers: list[Server] = []
 
-    def start(answer: Answer, tls: ssl.SSLContext | None = None) -> Server:
-        servers.append(Server(answer, tls))
+    def start(answer: Answer, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1") -> Server:
+        servers.append(Server(answer, tls, host))
         return servers[-1]
 
     yield start
