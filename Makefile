@@ -57,7 +57,7 @@ bench: $(STAMP)
 lock: $(STAMP)
 	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
 	  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
-	  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra pdf --extra pose --extra stores --extra dev \
+	  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra pdf --extra pose --extra service --extra stores --extra dev \
 	  --output-file $(LOCK) pyproject.toml
 
 clean:
