@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from boxes import boxed
+from fakes.running import EngineServer, running
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 
@@ -49,3 +50,16 @@ def disk_of(tmp_path: Path) -> Iterator[Callable[[str], Path]]:
     yield make
     if disk.is_mount():
         subprocess.run(["umount", "--lazy", str(disk)], check=True)
+
+
+@pytest.fixture(scope="session")
+def _engine_server() -> Iterator[EngineServer]:
+    with running() as server:
+        yield server
+
+
+@pytest.fixture
+def engine_server(_engine_server: EngineServer) -> EngineServer:
+    """The fakes of Gemini's and OpenAI's endpoints, as at their start (``fakes/__init__.py`` tells of them)."""
+    _engine_server.reset()
+    return _engine_server

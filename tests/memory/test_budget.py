@@ -4,7 +4,7 @@ import asyncio
 import threading
 
 import pytest
-from fakes import FakeClock, FakeMachine
+from stand_ins import FakeClock, FakeMachine
 
 from narrowboat.errors import CannotFit
 from narrowboat.memory.budget import AGED_AFTER_S, HEADROOM, LEND_AFTER_S, PATIENCE_S, Budget

@@ -12,10 +12,10 @@ import random
 import threading
 from concurrent.futures import Future
 
-from fakes import FakeClock, FakeMachine
 from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
+from stand_ins import FakeClock, FakeMachine
 
 from narrowboat.memory.budget import AGED_AFTER_S, PATIENCE_S, Budget
 from narrowboat.memory.reservation import Parked, Reservation

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from fakes import FakeClock
+from stand_ins import FakeClock
 
 from narrowboat.memory.cgroups import Group
 from narrowboat.memory.pressure import (

@@ -7,7 +7,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).parents[1] / "memory"))
 
 import pytest
-from fakes import FakeClock, FakeMachine
+from stand_ins import FakeClock, FakeMachine
 
 from narrowboat.memory.budget import Budget
 from narrowboat.memory.pressure import HOLD_S, Pressure, Stage
