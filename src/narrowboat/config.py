@@ -11,6 +11,7 @@ import os
 import re
 from collections.abc import Mapping
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from narrowboat.errors import UsageError
 from narrowboat.values import Caps
@@ -72,6 +73,17 @@ def api_key(vendor: str, environment: Mapping[str, str] | None = None) -> str | 
 def base_url(vendor: str, environment: Mapping[str, str] | None = None) -> str | None:
     """The address of another server that speaks a vendor's protocol; None when none is set."""
     return (os.environ if environment is None else environment).get(BASE_URLS[vendor], "").strip() or None
+
+
+def proxy_for(url: str) -> str | None:
+    """The proxy that ``HTTP_PROXY``, ``HTTPS_PROXY``, ``ALL_PROXY`` and ``NO_PROXY`` name for an address; it may hold a
+    password. None for none."""
+    from urllib.request import getproxies, proxy_bypass  # 4 MiB: only for who asks a remote engine
+
+    parts = urlsplit(url)
+    proxies = getproxies()
+    found = proxies.get(parts.scheme) or proxies.get("all")
+    return None if found is None or proxy_bypass(parts.netloc) else found
 
 
 def default_home() -> Path:
