@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
+from narrowboat.shown import safe_json, safe_text
+
 
 class NarrowboatError(Exception):
     """Base of all errors.
@@ -19,16 +21,18 @@ class NarrowboatError(Exception):
         message: one sentence with the numbers in it; no trailing full stop needed, no traceback.
         hint: what the user can do next; optional.
         facts: JSON values that a program may want (sizes in bytes, times in seconds).
+
+    Addresses in all of them lose their secrets here, whoever wrote them.
     """
 
     code: ClassVar[str] = "error"
     retryable: ClassVar[bool] = False  # worth another try without anything being changed
 
     def __init__(self, message: str, *, hint: str | None = None, **facts: Any) -> None:
-        super().__init__(message)
-        self.message = message
-        self.hint = hint
-        self.facts = facts
+        self.message = safe_text(message)
+        super().__init__(self.message)
+        self.hint = None if hint is None else safe_text(hint)
+        self.facts = {name: safe_json(value) for name, value in facts.items()}
 
     def __str__(self) -> str:
         return f"{self.message} ({self.hint})" if self.hint else self.message

@@ -17,6 +17,7 @@ from narrowboat.cli.output import Output, drop, plain
 from narrowboat.cli.parser import build_parser, options_of
 from narrowboat.config import default_home
 from narrowboat.errors import NarrowboatError, exit_code
+from narrowboat.shown import safe_text
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -54,12 +55,12 @@ def _internal(error: Exception, home: Path) -> None:
     kept = home / "last-error.txt"
     try:
         home.mkdir(parents=True, exist_ok=True)
-        kept.write_text("".join(traceback.format_exception(error)), "utf-8", errors="replace")
+        kept.write_text(safe_text("".join(traceback.format_exception(error))), "utf-8", errors="replace")
         where = f"; please report it with {kept}"
     except OSError:
         where = "; please report it"
     text = " ".join(str(error).split())[:300]
-    Output().error(plain(f"internal error: {type(error).__name__}: {text}{where}"))
+    Output().error(plain(safe_text(f"internal error: {type(error).__name__}: {text}{where}")))
 
 
 def _flush() -> None:

@@ -9,10 +9,11 @@ from __future__ import annotations
 import argparse
 import importlib
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import COMMON, Option
+from narrowboat.shown import safe_text
 
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
 COMMANDS = ("transcribe", "jobs", "batches", "show", "retry", "cancel", "clean", "models", "doctor", "demo")
@@ -44,7 +45,7 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
     Args:
         words: what will be parsed. When it begins with a command, the others are not loaded.
     """
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = _Parser(
         prog="narrowboat",
         description=_ABOUT,
         epilog=_EPILOG,
@@ -82,6 +83,13 @@ def _add(choices: argparse._SubParsersAction[argparse.ArgumentParser], command: 
     for option in COMMON:
         option.add(common)
     parser.set_defaults(command=command)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Says what is wrong without the secrets of addresses."""
+
+    def error(self, message: str) -> NoReturn:
+        super().error(safe_text(message))
 
 
 class _Version(argparse.Action):

@@ -15,6 +15,7 @@ from narrowboat.cli.display import Display
 from narrowboat.cli.session import Submit
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.runner import Runner
+from narrowboat.shown import safe_source
 from narrowboat.values import Json
 
 #: Addresses that are asked at the same time whether they have changed.
@@ -56,7 +57,8 @@ def submitting(
                 label=values.label,
             )
             if first.setdefault(job_id, source) != source:
-                display.note(f"{source} has the same content as {first[job_id]}: one job, named after that")
+                other = safe_source(first[job_id])
+                display.note(f"{safe_source(source)} has the same content as {other}: one job, named after that")
 
         async def address(source: str) -> None:
             async with asking:

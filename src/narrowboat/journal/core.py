@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from narrowboat.errors import JournalError, LeaseLost, NotFound
+from narrowboat.journal.addresses import Addresses
 from narrowboat.journal.database import as_error, connect_reading
 from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import Claim
@@ -28,6 +29,7 @@ class Core:
 
     def __init__(self, path: Path, owner: str, clock: Callable[[], float], writer: Writer | None) -> None:
         self._path, self._owner, self._clock, self._writer = path, owner, clock, writer
+        self._addresses = Addresses(path.parent)
         self._reading: sqlite3.Connection | None = None
         self._closed = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="narrowboat-journal-read")

@@ -12,7 +12,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from narrowboat.errors import Cancelled, LeaseLost, NotFound, UsageError
+from narrowboat.errors import Cancelled, LeaseLost, NotFound, SourceError, UsageError
 from narrowboat.journal.core import NOW, Core, check_claim, no_such_job
 from narrowboat.journal.ids import filled, job_id
 from narrowboat.journal.queries import queries
@@ -28,14 +28,17 @@ class Jobs(Core):
     async def submit(self, job: NewJob) -> tuple[JobRow, bool]:
         """The job of this identity, and whether it is new. An old one comes in whatever state it is.
 
-        A label, when one is given, becomes that of an old job too: the last one counts.
+        A label, when one is given, becomes that of an old job too, and so does an address: the last one counts.
         """
+        if job.address is not None:
+            await self._addresses.keep(job.identity, job.address)
         values = {
             "pipeline": job.pipeline,
             "identity": job.identity,
             "source": os_text(job.source),
             "options": dump(job.options),
             "label": None if job.label is None else os_text(job.label),
+            "hidden": int(job.address is not None),
             "now": self._clock(),
         }
         return await self._write(lambda db: _submit(db, values))
@@ -47,6 +50,27 @@ class Jobs(Core):
             NotFound: none, or more than one.
         """
         return await self._read(lambda db: _row(db, _meant(db, text)))
+
+    async def address(self, row: JobRow) -> Json:
+        """The address that a job was submitted with; None when its source is all there is.
+
+        Raises:
+            SourceError: it was kept apart, and is not there any more.
+        """
+        hidden = await self._read(lambda db: db.execute(_SQL["hidden"], {"job": row.id}).fetchone())
+        if hidden is None or not hidden[0]:
+            return None
+        found = await self._addresses.get(row.identity)
+        if found is None:
+            raise SourceError(
+                f"the whole address of {row.source} is not in {self._addresses.path} any more",
+                hint="submit it again with its address",
+            )
+        return found
+
+    async def set_address(self, row: JobRow, address: Json) -> None:
+        """Keep another address for a job that has one already."""
+        await self._addresses.keep(row.identity, address)
 
     async def jobs(
         self,
@@ -154,7 +178,9 @@ class Jobs(Core):
         Raises:
             UsageError: it is running.
         """
-        return await self._write(lambda db: _forget(db, job_id))
+        paths, identity = await self._write(lambda db: _forget(db, job_id))
+        await self._addresses.forget(identity)
+        return paths
 
 
 def _row(db: sqlite3.Connection, job_id: str) -> JobRow:
@@ -271,13 +297,13 @@ def _restart(db: sqlite3.Connection, job_id: str) -> JobRow:
     return _row(db, job_id)
 
 
-def _forget(db: sqlite3.Connection, job_id: str) -> list[Path]:
-    _not_running(db, job_id)
+def _forget(db: sqlite3.Connection, job_id: str) -> tuple[list[Path], str]:
+    identity = _not_running(db, job_id).identity
     paths = [Path(row["path"]) for row in db.execute(queries("records")["scratch_of"], {"job": job_id})]
     db.execute(_SQL["forget"], {"job": job_id})
     for _ in range(db.execute("PRAGMA freelist_count").fetchone()[0]):
         db.execute("PRAGMA incremental_vacuum(1)")  # one page per call is all that this module does
-    return paths
+    return paths, identity
 
 
 def recover(db: sqlite3.Connection, now: float) -> None:

@@ -14,6 +14,7 @@ from pathlib import Path
 from types import TracebackType
 
 from narrowboat.journal import database
+from narrowboat.journal.addresses import settle
 from narrowboat.journal.attempts import Attempts
 from narrowboat.journal.jobs import Jobs, recover
 from narrowboat.journal.lock import HomeLock
@@ -87,6 +88,7 @@ class Journal(Jobs, Steps, Attempts, Records, RemoteFiles):
 
     def _stop(self) -> None:
         self._close_reading()
+        self._addresses.close()
         if self._writer is not None:
             self._writer.stop()
         if self._lock is not None:
@@ -115,6 +117,7 @@ def _recovered(path: Path, now: float) -> sqlite3.Connection:
     db = database.connect(path)
     try:
         recover(db, now)
+        settle(db, path.parent)
     except BaseException:
         db.close()
         raise

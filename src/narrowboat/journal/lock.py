@@ -17,6 +17,7 @@ from typing import Any
 
 from narrowboat import disk
 from narrowboat.errors import HomeHeld, NarrowboatError, UsageError
+from narrowboat.shown import safe_text
 
 FILE = "supervisor.lock"
 _LONGEST = 4096  # bytes: 200 characters are at most 2400 when they are escaped
@@ -53,7 +54,7 @@ class HomeLock:
         _held.add(self._fd)
 
     def _say_who(self) -> None:
-        who = {"pid": os.getpid(), "started": time.time(), "command": shlex.join(sys.argv)[:200]}
+        who = {"pid": os.getpid(), "started": time.time(), "command": safe_text(shlex.join(sys.argv))[:200]}
         # Always as long, and written in place: that works on a full disk too.
         os.pwrite(self._fd, json.dumps(who).encode().ljust(_LONGEST), 0)
         os.ftruncate(self._fd, _LONGEST)

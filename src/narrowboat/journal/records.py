@@ -15,6 +15,7 @@ from narrowboat.errors import JournalError
 from narrowboat.journal.core import NOW, Core, check_claim
 from narrowboat.journal.queries import queries
 from narrowboat.journal.rows import Claim, HistoryRow, OutputRow, PeakRow, dump, os_text, peak_row
+from narrowboat.shown import safe_text
 from narrowboat.values import Json
 
 PEAKS_KEPT = 1000  # per step, version and engine
@@ -125,7 +126,7 @@ class Records(Core):
 
     def log(self, job_id: str, message: str) -> None:
         """Queue a line for the job's history."""
-        values = {"job": job_id, "message": os_text(message), "now": self._clock()}
+        values = {"job": job_id, "message": os_text(safe_text(message)), "now": self._clock()}
         self._later(lambda db: db.execute(_SQL["log"], values), size=len(message))
 
     async def history(self, job_id: str, limit: int = 1000) -> list[HistoryRow]:

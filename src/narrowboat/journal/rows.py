@@ -19,13 +19,20 @@ STATES = ("queued", "running", *ENDED)
 
 @dataclass(frozen=True, slots=True)
 class NewJob:
-    """A job to submit. ``identity`` names pipeline, source content and the options that change the result."""
+    """A job to submit.
+
+    Attributes:
+        identity: names pipeline, source content and the options that change the result.
+        source: as it may be shown.
+        address: what a restart needs beside it and nobody may see; None where there is nothing of that.
+    """
 
     pipeline: str
     identity: str
     source: str
     options: dict[str, Json]
     label: str | None = None
+    address: Json = None
 
 
 @dataclass(frozen=True, slots=True)

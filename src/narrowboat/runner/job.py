@@ -22,7 +22,7 @@ from narrowboat.runner.lanes import DOWNLOADS
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
-from narrowboat.sources.locate import Source, safe_url
+from narrowboat.sources.locate import Source
 from narrowboat.values import Facts, Json
 
 #: 14 MiB as measured, TLS included, and the 25 that a worker of a preloaded fork server begins with.
@@ -280,7 +280,7 @@ def keyed(step: Step, key: str | None) -> str:
 
 def shown(source: Source) -> str:
     """A source as people are shown it: the file's name, or the address without secrets."""
-    return safe_url(source.location) if source.kind == "url" else Path(source.location).name
+    return source.shown if source.kind == "url" else Path(source.location).name
 
 
 def make_folder(folder: Path, what: str = "the output folder") -> None:

@@ -15,9 +15,8 @@ from narrowboat.journal import listing as journal
 from narrowboat.journal.listing import BatchRow
 from narrowboat.journal.rows import ENDED, STATES, JobRow
 from narrowboat.runner.asking import ask
-from narrowboat.sources.locate import safe_url
 
-__all__ = ["ENDED", "STATES", "batches", "ids_in", "job_json", "listing", "live_of", "shown_source", "status_of"]
+__all__ = ["ENDED", "STATES", "batches", "ids_in", "job_json", "listing", "live_of", "status_of"]
 
 #: Seconds that a supervisor is given to say what it does.
 _PATIENCE_S = 5.0
@@ -98,11 +97,6 @@ def live_of(status: dict[str, Any] | None, job_id: str) -> dict[str, Any] | None
     return next((job for job in jobs if job["id"] == job_id), None)
 
 
-def shown_source(row: JobRow) -> str:
-    """The source as it may be shown: an address without its secrets."""
-    return safe_url(row.source) if "://" in row.source else row.source
-
-
 def job_json(row: JobRow, live: dict[str, Any] | None = None, *, supervised: bool = True) -> dict[str, Any]:
     """A job of the journal as JSON. Times in seconds since the epoch.
 
@@ -111,7 +105,7 @@ def job_json(row: JobRow, live: dict[str, Any] | None = None, *, supervised: boo
     return {
         "id": row.id,
         "pipeline": row.pipeline,
-        "source": shown_source(row),
+        "source": row.source,
         "label": row.label,
         "state": "queued" if row.state == "running" and not supervised else row.state,
         "reason": row.reason,

@@ -13,7 +13,7 @@ from typing import Any
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, AttemptRow, HistoryRow, JobRow, OutputRow
 from narrowboat.runner.listing import job_json, live_of, status_of
-from narrowboat.sources.locate import Source, safe_url
+from narrowboat.sources.locate import Source
 
 __all__ = [
     "ENDED",
@@ -63,7 +63,7 @@ class Reader:
 def name_of(source: Source) -> str:
     """What a job of a run is called: the file's name, or the address without its secrets."""
     if "://" in source.location:
-        return safe_url(source.location)
+        return source.shown
     return Path(source.location).name or source.location or "(no name)"
 
 

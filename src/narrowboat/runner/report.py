@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from narrowboat.errors import OutputError
 from narrowboat.memory.cgroups import own_groups
-from narrowboat.runner.listing import shown_source
 from narrowboat.workers.tiers import tiers
 
 if TYPE_CHECKING:
@@ -51,7 +50,7 @@ async def _job(runner: Runner, entry: Entry) -> dict[str, Any]:
     return {
         "id": row.id,
         "pipeline": row.pipeline,
-        "source": shown_source(row),
+        "source": row.source,
         "label": row.label,
         "state": entry.state,
         "reason": None if entry.error is None or entry.state == "queued" else entry.error.to_json(),

@@ -39,7 +39,8 @@ from narrowboat.runner.scratch import Scratch, kill_leftovers
 from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step, digest
-from narrowboat.sources.locate import Source, locate
+from narrowboat.shown import safe_source
+from narrowboat.sources.locate import Source, locate, restored
 from narrowboat.values import Caps, Json
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.means import choose
@@ -230,7 +231,8 @@ class Runner:
             identity = await identify(self.call, found, place, options)
         except NarrowboatError as error:
             return await self._submit_failed(found, source, options, error, label)
-        row, created = await self.journal.submit(NewJob(found.name, identity, place.location, options, label))
+        new = NewJob(found.name, identity, place.shown, options, label, place.address)
+        row, created = await self.journal.submit(new)
         if again and not created and row.state != "running":
             row = await self.journal.restart(row.id)
         wanted: set[Path] = set()
@@ -244,7 +246,10 @@ class Runner:
     async def _submit_failed(
         self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None
     ) -> str:
-        new = NewJob(pipeline.name, digest(["not found", pipeline.name, source]), source, options, label)
+        identity = digest(["not found", pipeline.name, source])
+        new = NewJob(
+            pipeline.name, identity, safe_source(source), options, label
+        )  # with the whole address it fails too
         row, created = await self.journal.submit(new)
         if not created and row.state in ENDED:
             await self.journal.restart(row.id)
@@ -347,7 +352,7 @@ class Runner:
         if row.state in ENDED:
             row = await self.journal.requeue(row.id)
         try:
-            source = locate(row.source)
+            source = restored(row.source, await self.journal.address(row))
         except NarrowboatError as error:
             await self._fail(row, pipeline, error)
         else:

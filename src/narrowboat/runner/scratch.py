@@ -32,10 +32,11 @@ class Scratch:
         self.space = Space(self.root, memory if self._lies_in_memory else None)
 
     def in_memory(self) -> int:
-        """Bytes of memory that scratch and the journal's files take; 0 where the home is on a disk."""
+        """Bytes of memory that scratch and the files of the journal take; 0 where the home is on a disk."""
         if not self._lies_in_memory:
             return 0
-        return used_bytes(self.root) + sum(map(used_bytes, self.root.parent.glob("journal.*")))
+        kept = [self.root, self.root.parent / "addresses", *self.root.parent.glob("journal.*")]
+        return sum(map(used_bytes, kept))
 
     async def own(self, job_id: str) -> Path:
         """The folder of a job; remembered before anybody makes it, which is when the first file is to be in it."""

@@ -15,9 +15,9 @@ from urllib.parse import unquote, urlsplit
 import urllib3
 
 from narrowboat.errors import SourceError
+from narrowboat.shown import safe_url
 from narrowboat.sources.address_guard import AddressGuard
 from narrowboat.sources.connections import MOST_REDIRECTS, Pace, pool_manager
-from narrowboat.sources.locate import safe_url
 from narrowboat.waits import retry_after
 
 #: Seconds in which the head of an answer has to come, however it drips.

@@ -19,9 +19,9 @@ import urllib3
 
 from narrowboat import context, disk
 from narrowboat.errors import DiskFull, FetchError, SourceError, TooLarge
+from narrowboat.shown import safe_url
 from narrowboat.sizes import format_size
 from narrowboat.sources.client import Passing, explain
-from narrowboat.sources.locate import safe_url
 from narrowboat.sources.part import Part
 from narrowboat.sources.tries import Tries
 

@@ -1,8 +1,8 @@
 """From what the user wrote to a source: a file in place, or an address.
 
-Covers: :func:`locate`, output stems, the fingerprint of a file, addresses without their secrets. Light: the supervisor
-imports it. Does not cover: fetching (``http.py``) or whether the content is media (``media/``); files are used where
-they are and never copied.
+Covers: :func:`locate`, output stems, the fingerprint of a file. Light: the supervisor imports it.
+Does not cover: fetching (``http.py``) or whether the content is media (``media/``), how addresses are shown
+(``narrowboat.shown``); files are used where they are and never copied.
 """
 
 from __future__ import annotations
@@ -13,9 +13,11 @@ import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
-from urllib.parse import SplitResult, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 from narrowboat.errors import SourceError, UsageError
+from narrowboat.shown import safe_url
+from narrowboat.values import Json
 
 STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
@@ -29,13 +31,23 @@ class Source:
 
     Attributes:
         kind: ``"file"`` or ``"url"``.
-        location: the absolute path, or the address as given (with its secrets: show :func:`safe_url` of it).
+        location: the absolute path, or the address as given, with its secrets: show :attr:`shown`.
         stem: what outputs are named after; safe as a file name, never empty.
     """
 
     kind: Literal["file", "url"]
     location: str
     stem: str
+
+    @property
+    def shown(self) -> str:
+        """The path, or the address without its secrets."""
+        return self.location if self.kind == "file" else safe_url(self.location)
+
+    @property
+    def address(self) -> Json:
+        """What :func:`restored` needs beside what is shown; None where that is all there is."""
+        return None if self.location == self.shown else {"url": self.location}
 
 
 def locate(text: str) -> Source:
@@ -52,6 +64,11 @@ def locate(text: str) -> Source:
     path = Path(text).expanduser().absolute()
     _check_file(path)
     return Source("file", str(path), safe_stem(path.name))
+
+
+def restored(shown: str, address: Json) -> Source:
+    """The source of a job from what is kept of it. Raises as :func:`locate` does."""
+    return locate(shown if address is None else address["url"])
 
 
 def _locate_url(text: str) -> Source:
@@ -97,16 +114,6 @@ def safe_stem(name: str) -> str:
     kept = "".join("_" if c in "/\\" or (unicodedata.category(c)[0] == "C" and c not in _JOINERS) else c for c in stem)
     kept = kept.encode("utf-8", "replace")[:STEM_BYTES].decode("utf-8", "ignore")
     return kept.strip().lstrip(".").strip(". ") or "source"
-
-
-def safe_url(url: str) -> str:
-    """The address as it may be shown: without user, password, and what follows the question mark."""
-    try:
-        parts = urlsplit(url)
-    except ValueError:
-        return re.sub(r"//[^/]*@", "//", url.partition("?")[0])
-    host = parts.netloc.rpartition("@")[2]
-    return SplitResult(parts.scheme, host, parts.path, "…" if parts.query else "", "").geturl()
 
 
 def fingerprint(path: str | Path) -> str:

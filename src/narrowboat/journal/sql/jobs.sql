@@ -2,8 +2,11 @@
 SELECT coalesce((SELECT seq FROM sqlite_sequence WHERE name = 'jobs'), 0) + 1;
 
 -- name: insert
-INSERT INTO jobs (number, id, pipeline, identity, source, options, label, created)
-VALUES (:number, :id, :pipeline, :identity, CAST(:source AS TEXT), :options, CAST(:label AS TEXT), :now);
+INSERT INTO jobs (number, id, pipeline, identity, source, options, label, hidden, created)
+VALUES (:number, :id, :pipeline, :identity, CAST(:source AS TEXT), :options, CAST(:label AS TEXT), :hidden, :now);
+
+-- name: hidden
+SELECT hidden FROM jobs WHERE id = :job;
 
 -- name: id_of_identity
 SELECT id FROM jobs WHERE identity = :identity;
