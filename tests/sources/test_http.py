@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import hashlib
 import os
 import shutil
@@ -10,6 +11,7 @@ import ssl
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -136,6 +138,19 @@ def test_retry_after_is_waited_for_and_never_beyond_the_deadline(serve: Serve, s
 
     fetch(ask(serve(answer)))
     assert "next try in 1.0 s" in scratch.log[-1]
+
+
+def test_who_asks_for_more_time_than_is_waited_is_asked_once(serve: Serve, scratch: Scratch) -> None:
+    server = serve(lambda r: r.send("503 Busy", Retry_After="3600"))
+    with pytest.raises(
+        FetchError, match=r"asks to be left alone for 3600 s, until 2\d{3}-\d\d-\d\d \d\d:\d\d UTC"
+    ) as caught:
+        fetch(ask(server))
+    assert len(server.requests) == 1
+    assert caught.value.facts["wait_s"] == 3600 and caught.value.facts["status"] == 503
+    assert abs(caught.value.facts["not_before"] - time.time() - 3600) < 60
+    with pytest.raises(FetchError, match="asks to be left alone for 999999999 s"):
+        fetch(ask(serve(lambda r: r.send("429 x", Retry_After="9" * 50))))
 
 
 def test_redirects_are_followed_and_loops_end(serve: Serve, scratch: Scratch) -> None:
@@ -272,6 +287,47 @@ def test_a_wrong_part_starts_again(serve: Serve, scratch: Scratch) -> None:
     assert Path(fetch(ask(serve(answer)))["path"]).read_bytes() == BODY
 
 
+def test_a_newer_part_of_the_same_length_starts_again(serve: Serve, scratch: Scratch) -> None:
+    """A server that has no idea of If-Range sends what follows of something newer."""
+    new = BODY[::-1]
+
+    def answer(request: Request) -> None:
+        if request.number == 1:
+            request.send("200 OK", BODY[:1000], Content_Length=len(BODY), ETag='"one"')
+        elif "range" in request.headers:
+            span = f"bytes 1000-{len(BODY) - 1}/{len(BODY)}"
+            request.send("206 Partial Content", new[1000:], Content_Range=span, ETag='"two"')
+        else:
+            request.send("200 OK", new, ETag='"two"')
+
+    server = serve(answer)
+    got = fetch(ask(server))
+    assert (Path(got["path"]).read_bytes(), got["validator"]) == (new, '"two"')
+    assert ["range" in request.headers for request in server.requests] == [False, True, False]
+
+
+def test_a_part_that_nobody_asked_for(serve: Serve, scratch: Scratch) -> None:
+    def whole(request: Request) -> None:
+        span = f"bytes 0-{len(BODY) - 1}/{len(BODY)}"
+        request.send("206 Partial Content", BODY, Content_Range=span, ETag='"one"')
+
+    got = fetch(ask(serve(whole)))
+    assert (Path(got["path"]).read_bytes(), got["validator"]) == (BODY, '"one"')
+    Path(got["path"]).unlink()
+    middle = serve(
+        lambda r: r.send("206 Partial Content", BODY[9:], Content_Range=f"bytes 9-{len(BODY) - 1}/{len(BODY)}")
+    )
+    with pytest.raises(FetchError, match="sent another part than was asked for; given up after 4 tries"):
+        fetch(ask(middle))
+
+
+@pytest.mark.parametrize("length", ["9" * 5000, "-1", "12, 12", "0x10", "twelve", ""])
+def test_lengths_that_are_none_count_as_none(serve: Serve, scratch: Scratch, length: str) -> None:
+    server = serve(lambda r: r.send("200 OK", BODY, Content_Length=length, ETag='"one"'))
+    assert validate(ask(server))["bytes"] is None
+    assert Path(fetch(ask(server))["path"]).read_bytes() == BODY
+
+
 def test_declared_too_large_is_refused_before_the_body(serve: Serve, scratch: Scratch) -> None:
     def answer(request: Request) -> None:
         request.send("200 OK", Content_Length=10**12)
@@ -313,6 +369,48 @@ def test_drip_ends_at_the_deadline(serve: Serve, scratch: Scratch) -> None:
         fetch(ask(serve(answer), deadline_s=0.5))
 
 
+def _drip(request: Request, piece: bytes) -> None:
+    while not request.closing.wait(0.02):
+        request.conn.sendall(piece)
+
+
+@pytest.mark.parametrize(
+    ("first", "then"),
+    [
+        (b"HTTP/1.1 200 O", b"K"),  # the first line
+        (b"HTTP/1.1 200 OK\r\nX-A: ", b"b"),  # a header
+        (b"", b"HTTP/1.1 100 Continue\r\n\r\n"),  # heads without end
+        (b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1", b" "),  # the length of a chunk
+        (
+            b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\na\r\n0\r\n",
+            b"X-A: b\r\n",
+        ),  # what follows the last
+    ],
+)
+def test_what_drips_without_end_ends_at_the_deadline(serve: Serve, scratch: Scratch, first: bytes, then: bytes) -> None:
+    def answer(request: Request) -> None:
+        request.conn.sendall(first)
+        _drip(request, then)
+
+    with pytest.raises(FetchError, match=r"not finished within 0.3 s|stalled|broke off"):
+        fetch(ask(serve(answer), deadline_s=0.3))
+
+
+def test_the_head_of_an_answer_has_less_time(serve: Serve, scratch: Scratch, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("narrowboat.sources.client.HEAD_S", 0.2)
+
+    def answer(request: Request) -> None:
+        if request.number == 1:
+            request.conn.sendall(b"HTTP/1.1 200 OK\r\nX-A: ")
+            with contextlib.suppress(OSError):
+                _drip(request, b"b")
+        else:
+            request.send("200 OK", BODY)
+
+    assert fetch(ask(serve(answer)))["bytes"] == len(BODY)
+    assert "stalled; next try" in scratch.log[0]
+
+
 def test_no_server_no_name(scratch: Scratch, serve: Serve) -> None:
     server = serve(lambda r: None)
     server.close()
@@ -326,6 +424,44 @@ def test_empty_answer(serve: Serve, scratch: Scratch) -> None:
     with pytest.raises(SourceError, match="sent nothing"):
         fetch(ask(serve(lambda r: r.send("200 OK"))))
     assert scratch.names() == []
+
+
+@pytest.mark.parametrize(
+    ("body", "kind", "reason"),
+    [
+        (b"<!DOCTYPE html>" + b"x" * 5000, "text/html", "page"),
+        (b"\xef\xbb\xbf \n<!-- a -->\n<html lang=en>" + b"x" * 5000, "audio/mpeg", "page"),
+        (b'<?xml version="1.0"?>\n<!doctype HTML><html>', None, "page"),
+        (b"expired", "audio/mpeg", "too_small"),
+        (b"x" * 1023, None, "too_small"),  # by the name
+    ],
+)
+def test_pages_in_the_place_of_a_file(
+    serve: Serve, scratch: Scratch, body: bytes, kind: str | None, reason: str
+) -> None:
+    server = serve(lambda r: r.send("200 OK", body, Content_Type=kind))
+    with pytest.raises(
+        SourceError, match=r"sent a web page in the place of a file|too few for sound or video"
+    ) as caught:
+        fetch(ask(server))
+    assert caught.value.facts["reason"] == reason
+    assert (len(server.requests), scratch.names()) == (1, [])
+
+
+@pytest.mark.parametrize(
+    ("path", "body"), [("/a.pdf", b"%PDF-1.4 small"), ("/a.txt", b"<htm"), ("/a.mp3", b"x" * 1024)]
+)
+def test_what_is_small_and_no_page(serve: Serve, scratch: Scratch, path: str, body: bytes) -> None:
+    assert Path(fetch(ask(serve(lambda r: r.send("200 OK", body)), path))["path"]).read_bytes() == body
+
+
+def test_asked_to_stop_while_it_waits(serve: Serve, scratch: Scratch) -> None:
+    def answer(request: Request) -> None:
+        scratch.context.stopping = True
+        request.send("503 Busy", Retry_After="100")
+
+    with pytest.raises(Interrupted):
+        fetch(ask(serve(answer), deadline_s=1000))
 
 
 def test_credentials_work_and_are_never_shown(serve: Serve, scratch: Scratch) -> None:

@@ -10,9 +10,8 @@ from __future__ import annotations
 
 import contextlib
 import re
-import time
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
@@ -20,13 +19,13 @@ import urllib3
 from narrowboat import context, disk
 from narrowboat.errors import DiskFull, FetchError, SourceError, TooLarge
 from narrowboat.shown import safe_url
-from narrowboat.sizes import format_size
 from narrowboat.sources.client import Passing, explain
+from narrowboat.sources.filling import PIECE, Filling
+from narrowboat.sources.pages import refuse_page
 from narrowboat.sources.part import Part
 from narrowboat.sources.tries import Tries
 
-PIECE = 1 << 16  # bytes
-ROOM = 8 << 20  # bytes between two looks at the disk, and of what comes without a declared length
+_TRIES_TO_ASK = 2  # for a validator: the transfer that follows has tries of its own
 _AFTER_END = 1.0  # seconds to wait for bytes beyond the declared length, where the server keeps the connection
 _EXTENSION = re.compile(r"\.[A-Za-z0-9]{1,5}$")
 _EXTENSIONS = {
@@ -64,15 +63,14 @@ def validate(inputs: dict[str, Any]) -> dict[str, Any]:
         except (SourceError, Passing):
             response = tries.client.open("GET", inputs["url"])
         with contextlib.closing(response):
-            length = response.headers.get("Content-Length", "")
             return {
                 "validator": _validator(response),
-                "bytes": int(length) if length.isdecimal() else None,
+                "bytes": _length(response),
                 "type": _type(response),
                 "final_url": safe_url(urljoin(inputs["url"], response.url or "")),
             }
 
-    return tries.run(ask)
+    return tries.run(ask, most=_TRIES_TO_ASK)
 
 
 def fetch(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -85,7 +83,8 @@ def fetch(inputs: dict[str, Any]) -> dict[str, Any]:
         ``path``, ``bytes``, ``validator`` (ETag, else Last-Modified, else None), ``type`` or None.
 
     Raises:
-        SourceError: for good: 404, 410, other 4xx, a body longer than its declared length, an empty one.
+        SourceError: for good: 404, 410, other 4xx, a body longer than its declared length, an empty one, a web page.
+        AddressRefused: the address guard is on, and does not let it through.
         FetchError: for now: no connection, cut, stalled, 429, 5xx, out of time. What came stays for the next attempt.
         TooLarge: above ``max_bytes``, declared or come. DiskFull: scratch is full. After both nothing is left.
         Interrupted: the step was asked to stop.
@@ -95,10 +94,9 @@ def fetch(inputs: dict[str, Any]) -> dict[str, Any]:
     transfer = _Transfer(tries, part, inputs["url"], inputs.get("max_bytes"))
     try:
         tries.run(transfer.once, part.size)
-        path = context.scratch() / f"source{_extension(inputs['url'], part.type)}"
-        size = part.size()
-        if size == 0:
-            raise SourceError(f"{safe_url(inputs['url'])} sent nothing (0 bytes)", reason="empty")
+        suffix, size = _extension(inputs["url"], part.type), part.size()
+        refuse_page(part.path, size, part.type, suffix, safe_url(inputs["url"]))
+        path = context.scratch() / f"source{suffix}"
         part.finish(path)
     except (TooLarge, DiskFull, SourceError):
         part.remove()
@@ -111,10 +109,9 @@ def fetch(inputs: dict[str, Any]) -> dict[str, Any]:
 
 class _Transfer:
     def __init__(self, tries: Tries, part: Part, url: str, max_bytes: int | None) -> None:
-        self._tries, self._part, self._url, self._max = tries, part, url, max_bytes
+        self._tries, self._part, self._url = tries, part, url
         self._shown = safe_url(url)
-        self._told = 0.0
-        self._room = 0  # bytes up to which the disk was found to have room
+        self._filling = Filling(part, self._shown, max_bytes)
 
     def once(self) -> None:
         """One request, from where the part ends; returns when the body is complete."""
@@ -132,62 +129,35 @@ class _Transfer:
             if response.headers.get("Content-Encoding", "identity").lower() not in ("identity", ""):
                 raise SourceError(f"{self._shown} sends its content compressed, although asked not to")
             self._begin(response, done)
-            with self._part.path.open("ab") as file:
-                self._copy(response, file)
+            self._filling.fill(lambda came: self._read(response, came))
 
     def _begin(self, response: urllib3.BaseHTTPResponse, done: int) -> None:
-        """Go on with the part, or start it anew, as the answer's status tells; check what it declares."""
-        span = re.fullmatch(r"bytes (\d+)-\d+/(\d+)", response.headers.get("Content-Range", ""))
+        """Go on with the part, or start it anew, as the answer's status tells."""
         if response.status == 206:
-            if span is None or int(span[1]) != done or int(span[2]) != (self._part.total or int(span[2])):
+            total = self._rest(response, done)
+            if total is None:
                 self._part.remove()
                 raise Passing(f"{self._shown} sent another part than was asked for")
-            self._part.total = int(span[2])
         else:
-            length = response.headers.get("Content-Length", "")
-            total = int(length) if length.isdecimal() and not response.headers.get("Transfer-Encoding") else None
+            total = None if response.headers.get("Transfer-Encoding") else _length(response)
+        if response.status == 206 and done:
+            self._part.total = total
+        else:
             self._part.start(_validator(response), total, _type(response))
-        self._check_size(self._part.total or 0, "is")
 
-    def _check_size(self, size: int, verb: str) -> None:
-        if self._max is not None and size > self._max:
-            raise TooLarge(
-                f"{self._shown} {verb} {format_size(size)}, more than the {format_size(self._max)} allowed",
-                hint="allow more with --max-download, or with MAX_FILE_SIZE_MB where that is set",
-                limit_bytes=self._max,
-            )
+    def _rest(self, response: urllib3.BaseHTTPResponse, done: int) -> int | None:
+        """The whole length, where the answer is what follows ``done`` bytes of the same content; else None."""
+        span = re.fullmatch(r"bytes (\d{1,19})-\d{1,19}/(\d{1,19})", response.headers.get("Content-Range", ""))
+        if span is None or int(span[1]) != done:
+            return None
+        known = self._part.validator or ""
+        told = response.headers.get("ETag" if known.startswith('"') else "Last-Modified", known)
+        same = told == known and int(span[2]) == (self._part.total or int(span[2]))
+        return int(span[2]) if same or done == 0 else None
 
-    def _copy(self, response: urllib3.BaseHTTPResponse, file: BinaryIO) -> None:
-        done, total = self._part.size(), self._part.total
-        self._make_room(done)
-        while piece := self._read(response, done, total):
-            done += len(piece)
-            if total is not None and done > total:
-                raise SourceError(
-                    f"{self._shown} sent more than the {total} bytes it declared",
-                    hint="the server or something in between is at fault",
-                    declared_bytes=total,
-                )
-            self._check_size(done, "sent")
-            if done > self._room:
-                self._make_room(done)
-            file.write(piece)
-            self._tell(done, total)
-        if total is not None and done < total:
-            raise Passing(f"{self._shown} was cut after {done} of {total} bytes", bytes=done, declared_bytes=total)
-        self._tell(done, total, last=True)
-
-    def _make_room(self, done: int) -> None:
-        """Before the first byte for all that is declared, and again on the way: others may fill the disk meanwhile."""
-        self._room = done + ROOM
-        if self._part.total is not None:
-            context.make_room(self._part.path, self._part.total, self._shown)
-        else:
-            context.make_room(self._part.path, self._room, f"more of {self._shown}")
-
-    def _read(self, response: urllib3.BaseHTTPResponse, done: int, total: int | None) -> bytes:
+    def _read(self, response: urllib3.BaseHTTPResponse, done: int) -> bytes:
         self._tries.check_time()
-        complete = total is not None and done >= total
+        complete = self._part.total is not None and done >= self._part.total
         self._tries.client.pace.stall_s = _AFTER_END if complete else self._tries.stall_s
         try:
             piece: bytes = response.read1(PIECE, decode_content=False)
@@ -198,15 +168,15 @@ class _Transfer:
             self._tries.check_time()
             raise explain(error, self._shown) from None
 
-    def _tell(self, done: int, total: int | None, last: bool = False) -> None:
-        now = time.monotonic()
-        if last or now - self._told >= 0.2:
-            self._told = now
-            context.progress(done / total if total else 0.0, "fetch", bytes_done=done, bytes_total=total)
-
 
 def _validator(response: urllib3.BaseHTTPResponse) -> str | None:
     return response.headers.get("ETag") or response.headers.get("Last-Modified") or None
+
+
+def _length(response: urllib3.BaseHTTPResponse) -> int | None:
+    """Bytes of the body, as declared; None where that is no number that a body could have."""
+    text: str = response.headers.get("Content-Length", "")
+    return int(text) if re.fullmatch(r"[0-9]{1,19}", text) else None
 
 
 def _strong(validator: str | None) -> bool:
