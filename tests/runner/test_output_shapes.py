@@ -64,7 +64,7 @@ class Place:
         async def main() -> None:
             async with Runner("512M", home=self.folder / "home") as runner:
                 with pytest.MonkeyPatch.context() as patch:
-                    patch.setattr("narrowboat.runner.runner.find_pipeline", lambda _: PIPELINE)
+                    patch.setattr("narrowboat.runner.intake.find_pipeline", lambda _: PIPELINE)
                     await runner.retry(job_id)
                 await runner.wait()
 

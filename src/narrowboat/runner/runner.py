@@ -1,8 +1,8 @@
 """The runner: takes jobs in, lets them run as they fit, and remembers all of it.
 
-Covers: the life of a supervisor (home, journal, guard, fork server, ticks), submitting, ``map``, cancel, retry, stop.
-Does not cover: which job runs when (``scheduler``), one job's steps (``job``, ``attempts``), admission (``memory/``),
-what a pipeline does (``pipelines/``).
+Covers: the life of a supervisor (home, journal, guard, fork server, ticks), ``map``, cancel, stop.
+Does not cover: taking jobs in (``intake``), which job runs when (``scheduler``), one job's steps (``job``,
+``attempts``), admission (``memory/``), what a pipeline does (``pipelines/``).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat import allocator
-from narrowboat.errors import DiskFull, NarrowboatError, UsageError
+from narrowboat.errors import DiskFull, UsageError
 from narrowboat.journal.journal import Journal
-from narrowboat.journal.rows import ENDED, JobRow, NewJob
+from narrowboat.journal.rows import ENDED, JobRow
 from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.memory.machine import LinuxMachine
@@ -27,20 +27,18 @@ from narrowboat.networks import parse_networks
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
-from narrowboat.runner.entries import Entry, identify
+from narrowboat.runner.entries import Entry
+from narrowboat.runner.intake import Intake
 from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.mapping import Mapping, ended
-from narrowboat.runner.outputs import Form, want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.records import NoRecord, Peaks
 from narrowboat.runner.results import Result
-from narrowboat.runner.scheduler import LEASE_S, Scheduler
+from narrowboat.runner.scheduler import Scheduler
 from narrowboat.runner.scratch import Scratch, kill_leftovers
 from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
-from narrowboat.runner.steps import Step, digest
-from narrowboat.shown import safe_source
-from narrowboat.sources.locate import Source, locate, restored
+from narrowboat.runner.steps import Step
 from narrowboat.values import Caps, Json
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.means import choose
@@ -145,6 +143,7 @@ class Runner:
         self._shop.allowed_networks = self._allowed_networks
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
+        self._intake = Intake(self.home, self.journal, self._scheduler, self.call)
         server.start()
         self.guard.start()
         self._open.callback(self.guard.stop)
@@ -225,63 +224,9 @@ class Runner:
             again: forget what was done and do it again.
         """
         found = find_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
-        options = options or {}
-        try:
-            place = locate(source)
-            identity = await identify(self.call, found, place, options)
-        except NarrowboatError as error:
-            return await self._submit_failed(found, source, options, error, label)
-        new = NewJob(found.name, identity, place.shown, options, label, place.address)
-        row, created = await self.journal.submit(new)
-        if again and not created and row.state != "running":
-            row = await self.journal.restart(row.id)
-        wanted: set[Path] = set()
-        if formats:
-            folder = Path(out).expanduser().absolute() if out is not None else self.home / "outputs"
-            forms = [Form(name, found.endings.get(name, name), found.shape(options, name)) for name in formats]
-            wanted = await want_outputs(self.journal, row.id, folder, place.stem, forms)
-        await self._take(row, found, place, wanted=wanted, options=options)
-        return row.id
-
-    async def _submit_failed(
-        self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None
-    ) -> str:
-        identity = digest(["not found", pipeline.name, source])
-        new = NewJob(
-            pipeline.name, identity, safe_source(source), options, label
-        )  # with the whole address it fails too
-        row, created = await self.journal.submit(new)
-        if not created and row.state in ENDED:
-            await self.journal.restart(row.id)
-        await self._fail(row, pipeline, error)
-        return row.id
-
-    async def _fail(self, row: JobRow, pipeline: Pipeline, error: NarrowboatError) -> None:
-        """End a queued job as failed before it has begun."""
-        await self.journal.end(await self.journal.claim(row.id, LEASE_S), "failed", error.to_json())
-        self._scheduler.finished(Entry(row.id, pipeline, Source("file", row.source, "source")), "failed", error)
-
-    async def _take(
-        self, row: JobRow, pipeline: Pipeline, source: Source, *, wanted: set[Path] | None, options: dict[str, Json]
-    ) -> None:
-        known = self._scheduler.entries.get(row.id)
-        if known is not None and known.state in ("queued", "running"):
-            if not known.closed and _same_shapes(pipeline, row.options, options):
-                # the same content from elsewhere: one job, all the outputs
-                known.want(wanted)
-                return
-            await self._scheduler.wait([row.id])
-            row = await self.journal.job(row.id)
-        entry = Entry(row.id, pipeline, source, wanted=wanted, label=row.label)
-        if row.state == "done" and not wanted:
-            entry.again = True
-            self._scheduler.finished(entry, "done", None)
-            return
-        if row.state in ENDED:
-            await self.journal.requeue(row.id, options=options)
-        elif row.options != options:  # it was stopped before it ended, and is asked for with others now
-            await self.journal.set_options(row.id, options)
-        self._scheduler.add(entry)
+        return await self._intake.submit(
+            found, source, options or {}, out=out, formats=formats, again=again, label=label
+        )
 
     # -- steps outside of pipelines -----------------------------------------------------------------------------
 
@@ -345,19 +290,7 @@ class Runner:
             NotFound: there is no such job.
             UsageError: it runs, or it is done.
         """
-        row = await self.journal.job(job_id)
-        if self._scheduler.is_running(row.id) or row.state == "done":
-            raise UsageError(f"job {row.id} is {row.state}", hint="only what failed or was stopped can be retried")
-        pipeline = find_pipeline(row.pipeline)
-        if row.state in ENDED:
-            row = await self.journal.requeue(row.id)
-        try:
-            source = restored(row.source, await self.journal.address(row))
-        except NarrowboatError as error:
-            await self._fail(row, pipeline, error)
-        else:
-            await self._take(row, pipeline, source, wanted=None, options=row.options)
-        return await self.journal.job(row.id)
+        return await self._intake.retry(job_id)
 
     def status(self) -> Status:
         """The live figures of this moment."""
@@ -387,8 +320,3 @@ class Runner:
             row = await (self.cancel if op == "cancel" else self.retry)(str(request.get("id")))
             return {"id": row.id, "state": row.state, "reason": row.reason}
         raise UsageError(f"the control socket knows no {op!r}")
-
-
-def _same_shapes(pipeline: Pipeline, one: dict[str, Json], other: dict[str, Json]) -> bool:
-    """True when outputs of one job look the same with both options."""
-    return all(pipeline.shape(one, name) == pipeline.shape(other, name) for name in pipeline.formats)

@@ -1,0 +1,125 @@
+"""Taking jobs in: from what was asked for to a queued job.
+
+Covers: finding the source, telling whether the job is known, queueing it or ending it at once, retries.
+Does not cover: which job runs when (``scheduler``), what makes two jobs the same (``entries``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from narrowboat.errors import NarrowboatError, UsageError
+from narrowboat.journal.journal import Journal
+from narrowboat.journal.rows import ENDED, JobRow, NewJob
+from narrowboat.runner.entries import Call, Entry, identify
+from narrowboat.runner.outputs import Form, want_outputs
+from narrowboat.runner.pipeline import Pipeline, find_pipeline
+from narrowboat.runner.scheduler import LEASE_S, Scheduler
+from narrowboat.runner.steps import digest
+from narrowboat.shown import safe_source
+from narrowboat.sources.locate import Source, locate, restored
+from narrowboat.values import Json
+
+
+class Intake:
+    """Takes jobs in for the runner of a home.
+
+    Args:
+        call: runs a step outside of any job.
+    """
+
+    def __init__(self, home: Path, journal: Journal, scheduler: Scheduler, call: Call) -> None:
+        self._home = home
+        self._journal = journal
+        self._scheduler = scheduler
+        self._call = call
+
+    async def submit(
+        self,
+        pipeline: Pipeline,
+        source: str,
+        options: dict[str, Json],
+        *,
+        out: str | Path | None,
+        formats: Sequence[str],
+        again: bool,
+        label: str | None,
+    ) -> str:
+        """See :meth:`narrowboat.Runner.submit`."""
+        try:
+            place = locate(source)
+            identity = await identify(self._call, pipeline, place, options)
+        except NarrowboatError as error:
+            return await self._submit_failed(pipeline, source, options, error, label)
+        new = NewJob(pipeline.name, identity, place.shown, options, label, place.address)
+        row, created = await self._journal.submit(new)
+        if again and not created and row.state != "running":
+            row = await self._journal.restart(row.id)
+        wanted: set[Path] = set()
+        if formats:
+            folder = Path(out).expanduser().absolute() if out is not None else self._home / "outputs"
+            forms = [Form(name, pipeline.endings.get(name, name), pipeline.shape(options, name)) for name in formats]
+            wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
+        await self._take(row, pipeline, place, wanted=wanted, options=options)
+        return row.id
+
+    async def _submit_failed(
+        self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None
+    ) -> str:
+        identity = digest(["not found", pipeline.name, source])
+        # With the whole address it fails too.
+        new = NewJob(pipeline.name, identity, safe_source(source), options, label)
+        row, created = await self._journal.submit(new)
+        if not created and row.state in ENDED:
+            await self._journal.restart(row.id)
+        await self._fail(row, pipeline, error)
+        return row.id
+
+    async def _fail(self, row: JobRow, pipeline: Pipeline, error: NarrowboatError) -> None:
+        """End a queued job as failed before it has begun."""
+        await self._journal.end(await self._journal.claim(row.id, LEASE_S), "failed", error.to_json())
+        self._scheduler.finished(Entry(row.id, pipeline, Source("file", row.source, "source")), "failed", error)
+
+    async def _take(
+        self, row: JobRow, pipeline: Pipeline, source: Source, *, wanted: set[Path] | None, options: dict[str, Json]
+    ) -> None:
+        known = self._scheduler.entries.get(row.id)
+        if known is not None and known.state in ("queued", "running"):
+            if not known.closed and _same_shapes(pipeline, row.options, options):
+                # the same content from elsewhere: one job, all the outputs
+                known.want(wanted)
+                return
+            await self._scheduler.wait([row.id])
+            row = await self._journal.job(row.id)
+        entry = Entry(row.id, pipeline, source, wanted=wanted, label=row.label)
+        if row.state == "done" and not wanted:
+            entry.again = True
+            self._scheduler.finished(entry, "done", None)
+            return
+        if row.state in ENDED:
+            await self._journal.requeue(row.id, options=options)
+        elif row.options != options:  # it was stopped before it ended, and is asked for with others now
+            await self._journal.set_options(row.id, options)
+        self._scheduler.add(entry)
+
+    async def retry(self, job_id: str) -> JobRow:
+        """See :meth:`narrowboat.Runner.retry`."""
+        row = await self._journal.job(job_id)
+        if self._scheduler.is_running(row.id) or row.state == "done":
+            raise UsageError(f"job {row.id} is {row.state}", hint="only what failed or was stopped can be retried")
+        pipeline = find_pipeline(row.pipeline)
+        if row.state in ENDED:
+            row = await self._journal.requeue(row.id)
+        try:
+            source = restored(row.source, await self._journal.address(row))
+        except NarrowboatError as error:
+            await self._fail(row, pipeline, error)
+        else:
+            await self._take(row, pipeline, source, wanted=None, options=row.options)
+        return await self._journal.job(row.id)
+
+
+def _same_shapes(pipeline: Pipeline, one: dict[str, Json], other: dict[str, Json]) -> bool:
+    """True when outputs of one job look the same with both options."""
+    return all(pipeline.shape(one, name) == pipeline.shape(other, name) for name in pipeline.formats)
