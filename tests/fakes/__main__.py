@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import resource
 import sys
 import tempfile
@@ -46,7 +47,12 @@ async def _serve(args: argparse.Namespace, folder: Path) -> None:
     await fake.server.start(args.port)
     print(json.dumps({"url": fake.url}), flush=True)
     ended = asyncio.Event()
-    asyncio.get_running_loop().add_reader(sys.stdin, lambda: sys.stdin.buffer.read1(4096) or ended.set())
+
+    def read() -> None:
+        if not os.read(sys.stdin.fileno(), 4096):
+            ended.set()
+
+    asyncio.get_running_loop().add_reader(sys.stdin, read)
     await ended.wait()
     await fake.server.close()
 

@@ -1,50 +1,92 @@
 """What is answered, by the switch ``answer``.
 
-Covers: canned, given and scripted answers; whom else to ask. Also what a fault makes of an answer.
-Does not cover: answers that need the file (``hearing``, ``extract``), the vendors' shapes.
+Covers: canned, given and scripted answers; whom to ask for those that need the file; limits of an answer's length.
+Does not cover: what a fault makes of an answer (``twists``), the vendors' shapes.
 """
 
 from __future__ import annotations
 
+import asyncio
 import json
-from dataclasses import replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+from fakes import extracting, shapes
 from fakes.faults import Fault
-from fakes.questions import Answer, Question, cut_to, tokens
+from fakes.questions import Answer, NotHeard, Question, cut_to, tokens
+from fakes.refusals import Refusal
 from fakes.schemas import sample
 from fakes.switches import Switches
 from fakes.transcripts import Spoken, in_words
+from fakes.twists import twisted, twisted_speech
+
+if TYPE_CHECKING:
+    from fakes.hearing import Hearing
 
 CANNED = "This is a canned answer."
 
 
 class Answers:
-    """The answers; it counts those of a script."""
+    """The answers; it counts those of a script, and knows the episodes that it has loaded."""
 
     def __init__(self, switches: Switches) -> None:
         self._switches = switches
         self._given = 0
+        self._hearing: Hearing | None = None
+        self._one_at_a_time = asyncio.Lock()  # pdfium takes no two threads, and memory stays that of one file
 
     def restart(self) -> None:
         """A script begins anew."""
         self._given = 0
 
-    async def text(self, question: Question) -> Answer:
-        """The answer to a question in words, as switched."""
+    async def text(self, question: Question, fault: Fault | None) -> Answer:
+        """The answer to a question in words, as switched, limited and twisted.
+
+        Raises:
+            Refusal: the sound is not one that can be heard.
+        """
+        asked = question.max_tokens or self._switches.most_output
+        most = min(asked, self._switches.most_output)
+        return twisted(_limited(await self._text(question, fault), most), fault)
+
+    async def _text(self, question: Question, fault: Fault | None) -> Answer:
         how = self._switches.answer
         if isinstance(how, dict):
             return Answer(self._told(how))
+        if how == "hearing":
+            spoken = twisted_speech(await self._heard(question), fault)
+            return Answer(shapes.answer_text(spoken, question), about=spoken.about)
+        if how == "extract":
+            async with self._one_at_a_time:
+                text, about = await asyncio.to_thread(extracting.answer_text, question)
+            return Answer(text, about=about)
         if question.schema is not None:
             return Answer(json.dumps(sample(question.schema)))
         return Answer(json.dumps({"answer": CANNED}) if question.wants_json else CANNED)
 
-    async def spoken(self, question: Question) -> Spoken | Any:
-        """What is heard in the file of a question; what was given with ``{"json": …}`` as it is."""
+    async def spoken(self, question: Question, fault: Fault | None) -> Spoken | Any:
+        """What is heard in the file of a question; what was given with ``{"json": …}`` as it is.
+
+        Raises:
+            Refusal: the sound is not one that can be heard.
+        """
         how = self._switches.answer
         if isinstance(how, dict):
-            return how["json"] if "json" in how else in_words(self._told(how))
-        return in_words(CANNED)
+            return how["json"] if "json" in how else twisted_speech(in_words(self._told(how)), fault)
+        return twisted_speech(await self._heard(question) if how == "hearing" else in_words(CANNED), fault)
+
+    async def _heard(self, question: Question) -> Spoken:
+        async with self._one_at_a_time:
+            try:
+                return await asyncio.to_thread(self._hear, question)
+            except NotHeard as error:
+                raise Refusal(400, f"Not heard: {error}.") from None
+
+    def _hear(self, question: Question) -> Spoken:
+        if self._hearing is None:
+            from fakes.hearing import Hearing  # with PyAV and numpy, which nothing else needs
+
+            self._hearing = Hearing()
+        return self._hearing.spoken(question, self._switches.episodes)
 
     def _told(self, how: dict[str, Any]) -> str:
         if "json" in how:
@@ -57,37 +99,7 @@ class Answers:
         return one if isinstance(one, str) else json.dumps(one, ensure_ascii=False)
 
 
-def limited(answer: Answer, most: int | None) -> Answer:
-    """The answer within ``maxOutputTokens``."""
-    if most is None or tokens(answer.text) <= most:
+def _limited(answer: Answer, most: int) -> Answer:
+    if tokens(answer.text) <= most:
         return answer
     return Answer(cut_to(answer.text, most), "length", answer.about)
-
-
-def twisted(answer: Answer, fault: Fault | None) -> Answer:
-    """What a fault makes of an answer."""
-    text, half = answer.text, answer.text[: len(answer.text) // 2]
-    match fault.kind if fault else None:
-        case "truncated":
-            return Answer(half, "length", answer.about)
-        case "cut_json":
-            return Answer(half, "stop", answer.about)
-        case "blocked" | "empty" | "nothing" as how:
-            return Answer("", how, answer.about)
-        case "safety" | "recitation" as how:
-            return Answer(half, how, answer.about)
-        case "not_json":
-            return Answer("I am sorry, but I would rather tell you about boats.", "stop", answer.about)
-        case "fenced":
-            return Answer(f"Here is the JSON:\n```json\n{text}\n```\nAnything else?", "stop", answer.about)
-    return answer
-
-
-def twisted_speech(spoken: Spoken, fault: Fault | None) -> Spoken:
-    """What a fault makes of a transcript."""
-    match fault.kind if fault else None:
-        case "truncated" | "cut_json":
-            return replace(spoken, segments=spoken.segments[: len(spoken.segments) // 2])
-        case "empty" | "nothing" | "blocked":
-            return replace(spoken, segments=[])
-    return spoken

@@ -22,8 +22,9 @@ OPERATIONS |= {"file_delete"}
 DELIVERIES = {"hang", "hang_body", "cut", "cut_headers", "cut_body", "drip"}
 #: What the answer is instead. ``truncated``: MAX_TOKENS, half of it. ``cut_json``: half of it, as if it were whole.
 #: ``malformed``: a body that is no JSON. ``not_json``: prose where JSON was asked for. ``page``: a proxy's HTML, 502.
+#: ``wrong_times`` and ``loop``: of speech, see ``twists``.
 ANSWERS = {"truncated", "cut_json", "blocked", "safety", "recitation", "empty", "nothing", "malformed", "not_json"}
-ANSWERS |= {"fenced", "page", "wrong_times"}
+ANSWERS |= {"fenced", "page", "wrong_times", "loop"}
 #: What becomes of a file that is uploaded (rules for ``upload_start``).
 FILES = {"file_failed", "file_stuck"}
 #: 429 without a way out: the day's quota, or no credit.
@@ -43,7 +44,6 @@ class Fault:
         times: at most so often.
         share: with this probability.
         wait_s: what RetryInfo or Retry-After says; 0: nothing.
-        after_s: seconds until it happens.
         drip_s: seconds between the bytes that drip.
     """
 
@@ -55,7 +55,6 @@ class Fault:
     times: int | None = None
     share: float | None = None
     wait_s: float = 1.0
-    after_s: float = 0.0
     drip_s: float = 0.05
     seen: int = 0
     met: int = 0

@@ -11,7 +11,6 @@ import re
 from typing import TYPE_CHECKING, Any
 
 from fakes import gemini_api, gemini_files
-from fakes.answers import limited, twisted
 from fakes.http import Request, Response, json_response
 from fakes.log import hashed
 from fakes.questions import Question
@@ -69,8 +68,8 @@ async def serve(fake: Fake, call: Call) -> Response:
         return await _ask(fake, call, owner)
     fake.meet(call, call.args.get("file", ""))
     if call.op == "upload_start":
-        given = {"url": fake.url, "owner": owner, "fault": call.fault}
-        return await gemini_files.start(call.request, fake.store, fake.switches, **given)
+        given = (call.request, fake.store, fake.switches)
+        return await gemini_files.start(*given, url=fake.url, owner=owner, fault=call.fault)
     if call.op == "file_list":
         return json_response(gemini_files.listed(call.request, fake.store, owner))
     if call.op == "models":
@@ -126,10 +125,9 @@ async def _ask(fake: Fake, call: Call, owner: str | None) -> Response:
             fake.meet(call, question.matched)
             return json_response(gemini_api.counted(question))
         await fake.pay(call, question)
-        answer = await fake.answers.text(question)
+        answer = await fake.answers.text(question, call.fault)
     finally:
         gemini_api.release(question, fake.store)
-    answer = twisted(limited(answer, question.max_tokens), call.fault)
     call.entry["answer"] = answer.public()
     response_id = f"fake{call.entry['n']}"
     if call.op == "generate":

@@ -11,12 +11,12 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from fakes import openai_api, transcripts
-from fakes.answers import limited, twisted, twisted_speech
 from fakes.http import Request, Response, json_response
 from fakes.multipart import Malformed, read_form
 from fakes.questions import Question
 from fakes.refusals import Refusal
 from fakes.switches import MIB
+from fakes.twists import shortened
 
 if TYPE_CHECKING:
     from fakes.gemini_routes import Routed
@@ -103,10 +103,9 @@ async def _chat(fake: Fake, call: Call, body: dict[str, Any]) -> Response:
     question = openai_api.question_of(call.args["model"], body, fake.store)
     try:
         await fake.pay(call, question)
-        answer = await fake.answers.text(question)
+        answer = await fake.answers.text(question, call.fault)
     finally:
         _release(fake, question)
-    answer = twisted(limited(answer, question.max_tokens), call.fault)
     call.entry["answer"] = answer.public()
     response_id, created = f"fake{call.entry['n']}", int(time.time())
     if not body.get("stream"):
@@ -138,13 +137,13 @@ async def _transcribe(fake: Fake, call: Call) -> Response:
         if question.files[0].size > most:
             raise _too_large(most, question.files[0].size)
         await fake.pay(call, question)
-        spoken = await fake.answers.spoken(question)
+        spoken = await fake.answers.spoken(question, call.fault)
     finally:
         for file in form.files.values():
             fake.store.remove(file)
     if not isinstance(spoken, transcripts.Spoken):
         return json_response(spoken)
-    spoken = twisted_speech(spoken, call.fault)
+    spoken = shortened(spoken, call.fault)
     call.entry["answer"] = {"text": spoken.text[:200], **spoken.about}
     if question.fields.get("stream") == "true" and question.model != "whisper-1":  # whisper-1 ignores it
         return Response(200, transcripts.events_of(spoken), {"Content-Type": "text/event-stream; charset=utf-8"})

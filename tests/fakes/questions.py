@@ -20,6 +20,10 @@ CHARACTERS_A_TOKEN = 4
 Finish = Literal["stop", "length", "blocked", "safety", "recitation", "empty", "nothing"]
 
 
+class NotHeard(ValueError):
+    """A file is no sound that can be found again."""
+
+
 @dataclass(slots=True)
 class Question:
     """What is asked.

@@ -37,6 +37,7 @@ class Switches:
         clock_s: seconds that the fakes' clock is ahead of the machine's.
         granularity: bytes of which every chunk of an upload but the last one must be a multiple.
         keep_files: the bytes of uploads are kept on disk until they are deleted; without, only their hash and size are.
+        most_output: tokens of an answer; more is cut off, as at MAX_TOKENS.
         most_inline: bytes of a request to generateContent or chat.
         most_audio: bytes of a request to audio/transcriptions.
         faults: a script or rules, see ``faults``.
@@ -56,6 +57,7 @@ class Switches:
     clock_s: float = 0.0
     granularity: int = 8 * MIB
     keep_files: bool = True
+    most_output: int = 65_536
     most_inline: int = 20 * MIB
     most_audio: int = 25 * MIB
     faults: Faults = field(default_factory=lambda: Faults([], 0))

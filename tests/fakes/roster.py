@@ -1,0 +1,62 @@
+"""Who is who in an answer: labels for the speakers of a piece.
+
+Covers: labels that change from piece to piece; a roster in the prompt that fixes them. A line of a roster names a label
+and quotes what that speaker has said: ``Host: "there's iron they say in all our blood"``; from the words the fake knows
+the voice, as a model would from the sound. Does not cover: what was said (``hearing``).
+"""
+
+from __future__ import annotations
+
+import re
+from collections import defaultdict
+from functools import lru_cache
+
+from fakes.episode import Episode, Word
+from fakes.questions import Question
+
+LINE = re.compile(r"^[\W\d]*(?P<label>[A-Z][\w .]{0,40}?)[ \t]*(?::|—|–|\||=|\bsaid\b)(?P<words>.+)$", re.MULTILINE)
+#: Words in a row that tell a voice.
+QUOTE = 4
+
+
+def labels(words: list[Word], question: Question, episode: Episode, start: int) -> dict[str, str]:
+    """A label for each speaker among the words: as the prompt names them, else one that is free."""
+    speakers = list(dict.fromkeys(word.speaker for word in words))
+    known = roster(question.text, episode)
+    named = {speaker: known[speaker] for speaker in speakers if speaker in known}
+    names = ["Host", "Guest", *(f"Speaker {number}" for number in range(1, len(speakers) + 1 + len(known)))]
+    free = [name for name in names if name not in known.values()]
+    new = [speaker for speaker in speakers if speaker not in named]
+    turn = start % max(1, len(new)) if not known else 0
+    return named | dict(zip(new[turn:] + new[:turn], free, strict=False))
+
+
+def roster(text: str, episode: Episode) -> dict[str, str]:
+    """The label of each speaker whom a prompt quotes."""
+    voices = _voices(episode)
+    known: dict[str, str] = {}
+    for line in LINE.finditer(text):
+        said = _plain(line["words"])
+        for at in range(len(said) - QUOTE + 1):
+            heard = voices.get(" ".join(said[at : at + QUOTE]), set())
+            if len(heard) == 1:
+                known.setdefault(next(iter(heard)), line["label"].strip())
+                break
+    return known
+
+
+@lru_cache(maxsize=64)
+def _voices(episode: Episode) -> dict[str, set[str]]:
+    """Who has said which words in a row."""
+    said: dict[str, list[str]] = defaultdict(list)
+    for word in episode.words:
+        said[word.speaker] += _plain(word.text)
+    voices: dict[str, set[str]] = defaultdict(set)
+    for speaker, words in said.items():
+        for at in range(len(words) - QUOTE + 1):
+            voices[" ".join(words[at : at + QUOTE])].add(speaker)
+    return voices
+
+
+def _plain(text: str) -> list[str]:
+    return re.findall(r"[a-z0-9']+", text.lower())
