@@ -23,6 +23,7 @@ class Request:
     headers: dict[str, str]
     conn: socket.socket
     closing: threading.Event
+    body: bytes = b""
 
     def send(self, status: str, body: bytes = b"", **headers: object) -> None:
         """An answer; ``Content_Length=None`` leaves the length out."""
@@ -72,7 +73,8 @@ class Server:
             while line := lines.readline().decode().strip():
                 key, _, value = line.partition(":")
                 headers[key.lower()] = value.strip()
-            request = Request(len(self.requests) + 1, first[0], first[1], headers, conn, self._closing)
+            body = lines.read(int(headers.get("content-length", 0)))
+            request = Request(len(self.requests) + 1, first[0], first[1], headers, conn, self._closing, body)
             self.requests.append(request)
             self.answer(request)
             if self.tls:

@@ -140,12 +140,11 @@ def _put(model: RemoteModel, body: _Body, name: str, mime: str) -> types.File:
         except errors.APIError:
             body.refused = not body.begun
             raise
-    with wire.limited(min(PROCESSING_S, wire.look())):
-        wait = _POLL_S
-        while put.state == types.FileState.PROCESSING:
-            wire.pause(wait)
-            wait = min(2 * wait, _MOST_POLL_S)
-            with _explained(model) as client:
+        with wire.limited(min(PROCESSING_S, wire.look())):
+            wait = _POLL_S
+            while put.state == types.FileState.PROCESSING:
+                wire.pause(wait)
+                wait = min(2 * wait, _MOST_POLL_S)
                 put = client.files.get(name=name)
     if put.state == types.FileState.FAILED:
         said = cleaned(str(put.error.message or "") if put.error else "", key_of(model))
@@ -248,9 +247,10 @@ def _client(key: str, url: str) -> genai.Client:
 
 
 def _once(response: Any) -> None:
-    """End an upload that is refused: the client would send it twice more, whatever the server has said."""
-    if "x-goog-upload-offset" in response.request.headers and response.status_code != 200:
+    """End an upload that has failed: the client would send it twice more, whatever the server has said."""
+    if "x-goog-upload-offset" in response.request.headers and "x-goog-upload-status" not in response.headers:
         errors.APIError.raise_for_response(response)
+        raise ValueError("an upload without a status")
 
 
 def _refused(error: errors.APIError) -> Refusal:

@@ -14,6 +14,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
+import h11
 import httpcore2
 import httpx2
 
@@ -150,6 +151,7 @@ _FINAL: tuple[tuple[Callable[[Refusal], bool], str, str], ...] = (
     ),
 )
 _BROKE: tuple[tuple[type[BaseException], str], ...] = (
+    (h11.LocalProtocolError, "was sent another length than was announced: did a file change?"),
     (httpcore2.ConnectTimeout, "can't be reached: no connection in time"),
     (httpcore2.ConnectError, "can't be reached"),
     (httpcore2.ProxyError, "can't be reached: the proxy will not have it"),

@@ -128,11 +128,11 @@ class _Transport(httpx2.BaseTransport):
         )
         answer = self._pool.handle_request(asked)
         assert isinstance(answer.stream, Iterable)
-        body = _Body(answer.stream)
-        if dict(answer.headers).get(b"content-encoding", b"identity").lower() != b"identity":
+        headers, body = httpx2.Headers(answer.headers), _Body(answer.stream)
+        if headers.get("content-encoding", "identity").lower() != "identity":
             body.close()
             raise TooMuch("it is compressed, which was not asked for")
-        return httpx2.Response(answer.status, headers=answer.headers, stream=body, extensions=answer.extensions)
+        return httpx2.Response(answer.status, headers=headers, stream=body, extensions=answer.extensions)
 
     def close(self) -> None:
         self._pool.close()
