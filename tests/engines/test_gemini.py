@@ -59,6 +59,14 @@ def test_a_question_and_its_answer(model: RemoteModel, engine_server: EngineServ
     assert not seen["key_in_url"]
 
 
+@pytest.mark.parametrize(("end", "version"), [("", "v1"), ("/v1", "v1"), ("/v1beta", "v1beta")])
+def test_the_address_may_choose_the_version(engine_server: EngineServer, sound: File, end: str, version: str) -> None:
+    gemini.generate(gemini_at(engine_server.url + end), ["What is said?", sound])
+    assert {entry["path"].strip("/").removeprefix("upload/").split("/")[0] for entry in engine_server.log()} == {
+        version
+    }
+
+
 def test_an_answer_that_follows_a_schema(model: RemoteModel, engine_server: EngineServer) -> None:
     schema = {"type": "object", "properties": {"boat": {"type": "string"}}, "required": ["boat"]}
     assert set(json.loads(gemini.generate(model, ["Which?"], schema=schema).text)) == {"boat"}

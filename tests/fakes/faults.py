@@ -43,7 +43,7 @@ class Fault:
         every: each so many-th of them.
         times: at most so often.
         share: with this probability.
-        wait_s: what RetryInfo or Retry-After says; 0: nothing.
+        wait_s: what RetryInfo or Retry-After says, in seconds; 0: nothing. Without it 429 says 1, and others nothing.
         drip_s: seconds between the bytes that drip.
     """
 
@@ -54,7 +54,7 @@ class Fault:
     every: int | None = None
     times: int | None = None
     share: float | None = None
-    wait_s: float = 1.0
+    wait_s: float | None = None
     drip_s: float = 0.05
     seen: int = 0
     met: int = 0

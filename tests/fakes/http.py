@@ -161,11 +161,14 @@ class Server:
         task = asyncio.current_task()
         assert task is not None
         self.connections.add(task)
+        writer.transport.max_size = BLOCK  # type: ignore[attr-defined]  # 256 KiB otherwise, for each connection at work
         try:
             while await self._one(reader, writer):
                 pass
         except (Gone, BadRequest, ConnectionError, asyncio.IncompleteReadError, ValueError):
             pass
+        except asyncio.CancelledError:
+            pass  # by drop(): this is the end of the task, and asyncio's streams would print it
         finally:
             self.connections.discard(task)
             writer.close()

@@ -124,11 +124,12 @@ class Fake:
         call.fault = fault = self.switches.faults.meet(call.op, text)
         if fault is None:
             return
-        wait = fault.wait_s or None
+        usual = 1.0 if fault.status == 429 else None
+        wait = usual if fault.wait_s is None else fault.wait_s or None
         if fault.kind == "quota_of_the_day":
             raise Refusal(429, reason=_no_credit(call.vendor), quota=(50, "Day"), wait_s=wait)
         if fault.status is not None:
-            raise Refusal(fault.status, wait_s=wait if fault.status in (429, 503) else None)
+            raise Refusal(fault.status, wait_s=wait)
 
     async def pay(self, call: Call, question: Question) -> None:
         """All that comes between a question and its answer: log, fault, quota, latency.

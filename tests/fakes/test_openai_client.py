@@ -106,7 +106,7 @@ def test_the_client_itself_comes_back(engine_server: EngineServer) -> None:
 
 
 def test_no_credit_is_for_good(client: Any, engine_server: EngineServer) -> None:
-    engine_server.set(faults=[{"kind": "quota_of_the_day", "wait_s": 0}])
+    engine_server.set(faults=["quota_of_the_day"])
     with pytest.raises(openai.RateLimitError) as caught:
         _ask(client)
     assert caught.value.code == "insufficient_quota"

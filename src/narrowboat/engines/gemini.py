@@ -16,6 +16,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import threading
 import uuid
 from collections.abc import Iterator, Sequence
@@ -41,6 +42,8 @@ _OWN = "https://generativelanguage.googleapis.com"
 _POLL_S, _MOST_POLL_S = 0.5, 5.0
 #: Seconds that a file may be in preparation.
 PROCESSING_S = 300.0
+#: An address that chooses the version of the API. Without it the client takes v1, and many servers have v1beta alone.
+_VERSIONED = re.compile(r"(.*)/(v\d+(?:alpha|beta)?)")
 _BLOCK = 64 << 10  # bytes of a file that are in memory while it is sent
 _ENDED = {"STOP", "FINISH_REASON_UNSPECIFIED", None}
 _CUT = {"MAX_TOKENS", "CONTINUATION"}
@@ -242,7 +245,9 @@ def _explained(model: RemoteModel) -> Iterator[genai.Client]:
 def _client(key: str, url: str) -> genai.Client:
     http = wire.client(url)
     http.event_hooks = {"response": [_once]}
-    options = types.HttpOptions(base_url=url, timeout=int(wire.LIMIT_S * 1000), httpx_client=http)
+    found = _VERSIONED.fullmatch(url)
+    base, version = found.groups() if found else (url, None)
+    options = types.HttpOptions(base_url=base, api_version=version, timeout=int(wire.LIMIT_S * 1000), httpx_client=http)
     return genai.Client(api_key=key or "none", vertexai=False, http_options=options)
 
 
