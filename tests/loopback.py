@@ -61,8 +61,11 @@ class Server:
                 conn, _ = self._listener.accept()
             except OSError:
                 return
-            with conn, contextlib.suppress(OSError):  # a client may go, or not trust us
-                self._one(self.tls.wrap_socket(conn, server_side=True) if self.tls else conn)
+            threading.Thread(target=self._answer, args=(conn,), daemon=True).start()
+
+    def _answer(self, conn: socket.socket) -> None:
+        with conn, contextlib.suppress(OSError):  # a client may go, or not trust us
+            self._one(self.tls.wrap_socket(conn, server_side=True) if self.tls else conn)
 
     def _one(self, conn: socket.socket) -> None:
         with conn.makefile("rb") as lines:

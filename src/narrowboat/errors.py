@@ -81,6 +81,15 @@ class AddressRefused(SourceError):
     code = "address_refused"
 
 
+class SourceRests(NarrowboatError):
+    """A source has failed before, for good or again and again, and is left alone for a time.
+
+    Facts: ``failures`` (in a row), ``until`` (seconds since the epoch), ``last_code`` (of the last error).
+    """
+
+    code = "source_rests"
+
+
 class FetchError(NarrowboatError):
     """A source could not be fetched this time: refused, cut, stalled, 5xx."""
 
@@ -190,6 +199,7 @@ STATUS: dict[str, tuple[int, int]] = {
     "not_found": (2, 404),
     "source": (1, 422),
     "address_refused": (1, 403),
+    "source_rests": (1, 422),
     "fetch": (1, 502),
     "too_large": (1, 413),
     "disk_full": (1, 507),

@@ -139,6 +139,8 @@ _VALUES = {
     "CODE": ("en", "en"),
     "TEXT": ("word", "word"),
     "TIME": ("2h", 7200.0),
+    "ADDRESS": ("https://example.org/a.mp3", "https://example.org/a.mp3"),
+    "NETWORKS": ("10.1.0.0/16,::1/128", ["10.1.0.0/16", "::1/128"]),
     "MEANS": ("polling,rlimit", ["polling", "rlimit"]),
 }
 

@@ -146,7 +146,7 @@ class Downloads:
                 downloads.most = max(downloads.most, len(downloads.now))
                 downloads.open.wait(60)
                 downloads.now.remove(self.path)
-                self._answer(b"x" * 1000)
+                self._answer(b"x" * 2000)
 
             def _answer(self, body: bytes = b"") -> None:
                 self.send_response(200)

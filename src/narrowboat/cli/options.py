@@ -193,7 +193,7 @@ COMMON = (
         "--address-guard",
         "fetch from public addresses alone, redirects and feeds included; for sources that others name (default: off)",
     ),
-    Option("--allow-networks", "with --address-guard: let these through too, with commas", networks, "LIST", []),
+    Option("--allow-networks", "with --address-guard: let these through too, with commas", networks, "NETWORKS", []),
     Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", seconds, "TIME"),
     Option(
         "--drain",

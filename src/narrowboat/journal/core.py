@@ -34,6 +34,10 @@ class Core:
         self._closed = False
         self._reader = ThreadPoolExecutor(max_workers=1, thread_name_prefix="narrowboat-journal-read")
 
+    def now(self) -> float:
+        """Seconds since the epoch, by the clock of the journal."""
+        return self._clock()
+
     def _writing(self) -> Writer:
         if self._writer is None:
             raise JournalError(f"the journal {self._path} was opened for reading only", path=str(self._path))

@@ -1,7 +1,8 @@
 """The journal of a home: opened by one supervisor, read by anybody.
 
 Covers: opening, recovery after a death, reading from a second process, closing.
-Does not cover: the topics (``jobs``, ``steps``, ``attempts``, ``records``, ``remote_files``), which it joins.
+Does not cover: the topics that it joins (``jobs``, ``steps``, ``attempts``, ``records``, ``remote_files``,
+``failed_sources``).
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from types import TracebackType
 from narrowboat.journal import database
 from narrowboat.journal.addresses import settle
 from narrowboat.journal.attempts import Attempts
+from narrowboat.journal.failed_sources import FailedSources
 from narrowboat.journal.jobs import Jobs, recover
 from narrowboat.journal.lock import HomeLock
 from narrowboat.journal.records import Records
@@ -27,7 +29,7 @@ from narrowboat.journal.writer import Writer
 GROUP_S = 0.5  # how long items wait for each other: what a power cut or a kill can take
 
 
-class Journal(Jobs, Steps, Attempts, Records, RemoteFiles):
+class Journal(Jobs, Steps, Attempts, Records, RemoteFiles, FailedSources):
     """What a home remembers. Made by :meth:`open` or :meth:`read_only`.
 
     Coroutines that write return when the write is committed. Calls that are no coroutines queue a write that is

@@ -15,7 +15,7 @@ from typing import TypeVar
 
 from narrowboat.journal.database import FILE, as_error, connect_reading
 from narrowboat.journal.queries import queries
-from narrowboat.journal.rows import STATES, JobRow, job_row, os_text
+from narrowboat.journal.rows import STATES, FailedSourceRow, JobRow, failed_source_row, job_row, os_text
 
 T = TypeVar("T")
 
@@ -93,6 +93,16 @@ def ids_in(home: Path, states: Sequence[str], label: str | None) -> list[str]:
     """
     values = {"states": json.dumps(list(states)), "label": None if label is None else os_text(label)}
     return _read(home, lambda db: [row["id"] for row in db.execute(queries("jobs")["ids_in"], values)])
+
+
+def failed_sources(home: Path, after: float) -> list[FailedSourceRow]:
+    """The sources whose last failure was later than ``after``, in seconds since the epoch; the newest first.
+
+    Raises:
+        JournalError: the journal is damaged, or of another version.
+    """
+    sql = queries("failed_sources")["newest"]
+    return _read(home, lambda db: [failed_source_row(row) for row in db.execute(sql, {"after": after})])
 
 
 def _read(home: Path, work: Callable[[sqlite3.Connection], T]) -> T:

@@ -179,6 +179,30 @@ class RemoteFileRow:
     client: Client
 
 
+@dataclass(frozen=True, slots=True)
+class FailedSourceRow:
+    """A source that could not be fetched.
+
+    Attributes:
+        key: SHA-256 of what tells it from others.
+        shown: without secrets.
+        failures: in a row.
+        error: JSON of the last.
+        told: the validator that it had then; None when not known.
+        first, last: times of the first failure in the row and of the last.
+        until: it is left alone until then; None when it may be tried.
+    """
+
+    key: str
+    shown: str
+    failures: int
+    error: dict[str, Json]
+    told: str | None
+    first: float
+    last: float
+    until: float | None
+
+
 def dump(value: Json) -> str:
     """Compact JSON of ``value`` that the database can hold.
 
@@ -237,6 +261,13 @@ def attempt_row(row: sqlite3.Row) -> AttemptRow:
     values["error"] = load(row["error"])
     values["supervisor_died"] = bool(row["supervisor_died"])
     return AttemptRow(**values)
+
+
+def failed_source_row(row: sqlite3.Row) -> FailedSourceRow:
+    """From the table ``failed_sources``."""
+    values = {name: row[name] for name in FailedSourceRow.__slots__}
+    values["error"] = load(row["error"])
+    return FailedSourceRow(**values)
 
 
 def peak_row(row: sqlite3.Row) -> PeakRow:

@@ -22,6 +22,19 @@ from narrowboat.values import Json
 VALIDATE = Step("narrowboat.sources.http:validate", memory="48M", cores=0, name="validate")
 
 
+@dataclass(frozen=True, slots=True)
+class Told:
+    """What was said of a source when it was submitted.
+
+    Attributes:
+        validator: what tells its content from another; ``unknown`` where nobody could be asked.
+        bytes: its size, as declared.
+    """
+
+    validator: str = "unknown"
+    bytes: int | None = None
+
+
 @dataclass(slots=True)
 class Entry:
     """A job of this run.
@@ -32,6 +45,8 @@ class Entry:
         again: it was done in an earlier run, and nothing was left to do.
         seconds: spent on it in this run.
         label: of the batch that it belongs to.
+        told: what was said of its source.
+        anyway: somebody asked for it by hand: its source is fetched although it failed before.
     """
 
     id: str
@@ -46,6 +61,8 @@ class Entry:
     items_resumed: int = 0
     seconds: float = 0.0
     label: str | None = None
+    told: Told = Told()
+    anyway: bool = False
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
     @property
@@ -69,17 +86,23 @@ class Call(Protocol):
         ...
 
 
-async def identify(call: Call, pipeline: Pipeline, source: Source, options: dict[str, Json]) -> str:
+async def ask(call: Call, source: Source) -> Told:
+    """What a server says of an address. One that can't be asked says nothing: fetching it will say what is wrong."""
+    try:
+        said = await call(VALIDATE, {"url": source.location})
+    except NarrowboatError:
+        return Told()
+    return Told(str(said["validator"]), said["bytes"])
+
+
+async def identify(pipeline: Pipeline, source: Source, options: dict[str, Json], told: Told) -> str:
     """The identity of a job: pipeline, content (fingerprint, or address with validator) and options that matter.
 
-    An address that can't be asked for a validator is identified by itself; fetching it will say what is wrong.
+    Raises:
+        SourceError: a file can't be read.
     """
     if source.kind == "file":
         content = await asyncio.to_thread(fingerprint, source.location)
     else:
-        try:
-            content = str((await call(VALIDATE, {"url": source.location}))["validator"])
-        except NarrowboatError:
-            content = "unknown"
-        content = f"{source.location} {content}"
+        content = f"{source.location} {told.validator}"
     return digest([pipeline.name, content, pipeline.identity(options)])

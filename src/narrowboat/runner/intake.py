@@ -12,14 +12,15 @@ from pathlib import Path
 from narrowboat.errors import NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
-from narrowboat.runner.entries import Call, Entry, identify
+from narrowboat.runner.entries import Call, Entry, Told, ask, identify
 from narrowboat.runner.outputs import Form, want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
+from narrowboat.runner.resting import Resting
 from narrowboat.runner.scheduler import LEASE_S, Scheduler
 from narrowboat.runner.steps import digest
 from narrowboat.shown import safe_source
 from narrowboat.sources.locate import Source, locate, restored
-from narrowboat.values import Json
+from narrowboat.values import Caps, Json
 
 
 class Intake:
@@ -27,13 +28,16 @@ class Intake:
 
     Args:
         call: runs a step outside of any job.
+        caps: what users have capped.
     """
 
-    def __init__(self, home: Path, journal: Journal, scheduler: Scheduler, call: Call) -> None:
+    def __init__(self, home: Path, journal: Journal, scheduler: Scheduler, call: Call, caps: Caps) -> None:
         self._home = home
         self._journal = journal
         self._scheduler = scheduler
         self._call = call
+        self._caps = caps
+        self._resting = Resting(journal)
 
     async def submit(
         self,
@@ -49,7 +53,8 @@ class Intake:
         """See :meth:`narrowboat.Runner.submit`."""
         try:
             place = locate(source)
-            identity = await identify(self._call, pipeline, place, options)
+            told = await self._told(place, options, again=again)
+            identity = await identify(pipeline, place, options, told)
         except NarrowboatError as error:
             return await self._submit_failed(pipeline, source, options, error, label)
         new = NewJob(pipeline.name, identity, place.shown, options, label, place.address)
@@ -61,8 +66,16 @@ class Intake:
             folder = Path(out).expanduser().absolute() if out is not None else self._home / "outputs"
             forms = [Form(name, pipeline.endings.get(name, name), pipeline.shape(options, name)) for name in formats]
             wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
-        await self._take(row, pipeline, place, wanted=wanted, options=options)
+        entry = Entry(row.id, pipeline, place, wanted=wanted, label=row.label, told=told, anyway=again)
+        await self._take(row, entry, options)
         return row.id
+
+    async def _told(self, source: Source, options: dict[str, Json], *, again: bool) -> Told:
+        """What is said of a source. One that rests is not asked: it is what it was when it failed."""
+        if source.kind == "file":
+            return Told()
+        rests = None if again else await self._resting.row(source, self._caps.smaller(options.get("max_download")))
+        return await ask(self._call, source) if rests is None else Told(rests.told or Told().validator)
 
     async def _submit_failed(
         self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None
@@ -81,19 +94,16 @@ class Intake:
         await self._journal.end(await self._journal.claim(row.id, LEASE_S), "failed", error.to_json())
         self._scheduler.finished(Entry(row.id, pipeline, Source("file", row.source, "source")), "failed", error)
 
-    async def _take(
-        self, row: JobRow, pipeline: Pipeline, source: Source, *, wanted: set[Path] | None, options: dict[str, Json]
-    ) -> None:
-        known = self._scheduler.entries.get(row.id)
+    async def _take(self, row: JobRow, entry: Entry, options: dict[str, Json]) -> None:
+        known, pipeline = self._scheduler.entries.get(row.id), entry.pipeline
         if known is not None and known.state in ("queued", "running"):
             if not known.closed and _same_shapes(pipeline, row.options, options):
                 # the same content from elsewhere: one job, all the outputs
-                known.want(wanted)
+                known.want(entry.wanted)
                 return
             await self._scheduler.wait([row.id])
             row = await self._journal.job(row.id)
-        entry = Entry(row.id, pipeline, source, wanted=wanted, label=row.label)
-        if row.state == "done" and not wanted:
+        if row.state == "done" and not entry.wanted:
             entry.again = True
             self._scheduler.finished(entry, "done", None)
             return
@@ -116,7 +126,7 @@ class Intake:
         except NarrowboatError as error:
             await self._fail(row, pipeline, error)
         else:
-            await self._take(row, pipeline, source, wanted=None, options=row.options)
+            await self._take(row, Entry(row.id, pipeline, source, label=row.label, anyway=True), row.options)
         return await self._journal.job(row.id)
 
 

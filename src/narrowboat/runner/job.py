@@ -13,15 +13,18 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narrowboat import disk
-from narrowboat.errors import OutputError, UsageError
+from narrowboat.errors import NarrowboatError, OutputError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
+from narrowboat.runner.entries import Told
 from narrowboat.runner.lanes import DOWNLOADS
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
+from narrowboat.runner.resting import Resting
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
+from narrowboat.sources.limits import refuse_size
 from narrowboat.sources.locate import Source
 from narrowboat.values import Facts, Json
 
@@ -61,6 +64,8 @@ class Job:
         scratch: Path,
         once: Callable[[str, Callable[[], Awaitable[Json]]], Awaitable[Json]],
         wanted: set[Path] | None = None,
+        told: Told | None = None,
+        anyway: bool = False,
     ) -> None:
         self.id = row.id
         self.name = shown(source)
@@ -75,6 +80,8 @@ class Job:
         self._live = live
         self._once = once
         self._wanted = wanted
+        self._told = told or Told()
+        self._anyway = anyway
         self._wrote: set[Path] = set()
         self._keys: dict[str, int] = {}
 
@@ -92,14 +99,27 @@ class Job:
         """The path of the source on disk; a URL is streamed to scratch, where it stays until the job ends.
 
         Raises:
+            SourceRests: it has failed before, and is left alone (see ``resting``).
             SourceError, FetchError, TooLarge, DiskFull: see ``sources.http``.
         """
         if self.source.kind == "file":
             return self.source.location
-        given = {"url": self.source.location, "name": "source"}
-        at = {
-            "max_bytes": self._shop.caps.smaller(self.options.get("max_download"))
-        }  # what is here stays, if it changes
+        cap = self._shop.caps.smaller(self.options.get("max_download"))
+        resting = Resting(self._journal)
+        try:
+            if not await self.finished(FETCH):  # what is here stays
+                if not self._anyway:
+                    await resting.check(self.source, cap)
+                refuse_size(self.name, "is", self._told.bytes or 0, cap)  # as it was told: without asking for it
+            path = await self._fetched(cap)
+        except NarrowboatError as error:
+            await resting.failed(self.source, error, self._told.validator)
+            raise
+        resting.worked(self.source)
+        return path
+
+    async def _fetched(self, cap: int | None) -> str:
+        given, at = {"url": self.source.location, "name": "source"}, {"max_bytes": cap}
         fetched = await self.run(FETCH, given, at=at)
         if not Path(fetched["path"]).exists():  # scratch was emptied by hand
             fetched = await self._unrecorded(FETCH, {**given, **at})

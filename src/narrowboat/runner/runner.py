@@ -33,6 +33,7 @@ from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.mapping import Mapping, ended
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.records import NoRecord, Peaks
+from narrowboat.runner.resting import Resting
 from narrowboat.runner.results import Result
 from narrowboat.runner.scheduler import Scheduler
 from narrowboat.runner.scratch import Scratch, kill_leftovers
@@ -143,7 +144,7 @@ class Runner:
         self._shop.allowed_networks = self._allowed_networks
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
-        self._intake = Intake(self.home, self.journal, self._scheduler, self.call)
+        self._intake = Intake(self.home, self.journal, self._scheduler, self.call, self._caps)
         server.start()
         self.guard.start()
         self._open.callback(self.guard.stop)
@@ -319,4 +320,6 @@ class Runner:
         if op in ("cancel", "retry"):
             row = await (self.cancel if op == "cancel" else self.retry)(str(request.get("id")))
             return {"id": row.id, "state": row.state, "reason": row.reason}
+        if op == "forget_sources":
+            return {"forgotten": await Resting(self.journal).forget(str(request.get("which")))}
         raise UsageError(f"the control socket knows no {op!r}")

@@ -127,6 +127,8 @@ class Scheduler:
             scratch=scratch,
             once=self.once,
             wanted=entry.wanted,
+            told=entry.told,
+            anyway=entry.anyway,
         )
         try:
             state, error = await self._outcome(entry, job)

@@ -17,6 +17,7 @@ from narrowboat.disk import used_bytes
 from narrowboat.errors import UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow
+from narrowboat.runner.resting import Resting
 from narrowboat.runner.scratch import Scratch
 
 
@@ -61,8 +62,21 @@ async def cancel_label(home: Path, label: str) -> list[JobRow]:
         return rows
 
 
+async def forget_sources(home: Path, which: str) -> list[str]:
+    """Forget what failed of the sources that ``which`` means (see :meth:`Resting.forget`); how these were shown.
+
+    Raises:
+        HomeHeld: a supervisor has come.
+    """
+    if not home.is_dir():
+        return []
+    async with await Journal.open(home, owner="sources") as journal:
+        return await Resting(journal).forget(which)
+
+
 async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = ENDED, dry: bool = False) -> Cleaned:
-    """Forget jobs that have ended, and remove scratch that nobody owns. Outputs are not touched.
+    """Forget jobs that have ended, and remove scratch that nobody owns. Outputs are not touched, nor is it forgotten
+    which sources failed.
 
     Args:
         older_s: only jobs that ended so many seconds ago; None for any.

@@ -6,7 +6,9 @@ Does not cover: trying again, resuming, writing (``http.py``). Loads in workers 
 
 from __future__ import annotations
 
+import errno
 import http.client
+import socket
 import ssl
 from dataclasses import dataclass
 from typing import Any
@@ -23,6 +25,8 @@ from narrowboat.waits import retry_after
 #: Seconds in which the head of an answer has to come, however it drips.
 HEAD_S = 60.0
 _WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
+#: Errors that say nothing of the other side: this machine has no network.
+_OFFLINE = (errno.ENETUNREACH, errno.ENETDOWN, socket.EAI_AGAIN)
 
 
 class Passing(Exception):
@@ -123,5 +127,6 @@ def explain(error: BaseException, shown: str) -> Passing | SourceError:
         if isinstance(error, kind):
             inner = error.__cause__
             why = f": {inner.strerror}" if isinstance(inner, OSError) and inner.strerror and answer is Passing else ""
-            return answer(f"{shown} {words}{why}")
+            facts: dict[str, Any] = {"offline": True} if isinstance(inner, OSError) and inner.errno in _OFFLINE else {}
+            return answer(f"{shown} {words}{why}", **facts)
     return Passing(f"{shown} broke off the connection")

@@ -10,28 +10,14 @@ import time
 from collections.abc import Callable
 
 from narrowboat import context
-from narrowboat.errors import SourceError, TooLarge
-from narrowboat.sizes import format_size
+from narrowboat.errors import SourceError
 from narrowboat.sources.client import Passing
+from narrowboat.sources.limits import refuse_size
 from narrowboat.sources.part import Part
 
 PIECE = 1 << 16  # bytes
 ROOM = 8 << 20  # bytes between two looks at the disk, and of what comes without a declared length
 _TELL_S = 0.2  # seconds between two times that progress is told
-
-
-def refuse_size(shown: str, verb: str, size: int, max_bytes: int | None) -> None:
-    """See that a source that is, or has sent, ``size`` bytes is within the cap.
-
-    Raises:
-        TooLarge: it is not.
-    """
-    if max_bytes is not None and size > max_bytes:
-        raise TooLarge(
-            f"{shown} {verb} {format_size(size)}, more than the {format_size(max_bytes)} allowed",
-            hint="allow more with --max-download, or with MAX_FILE_SIZE_MB where that is set",
-            limit_bytes=max_bytes,
-        )
 
 
 class Filling:

@@ -45,6 +45,11 @@ class Source:
         return self.location if self.kind == "file" else safe_url(self.location)
 
     @property
+    def key(self) -> Json:
+        """What tells it from other sources, also when its address has another secret or another host tomorrow."""
+        return self.location
+
+    @property
     def address(self) -> Json:
         """What :func:`restored` needs beside what is shown; None where that is all there is."""
         return None if self.location == self.shown else {"url": self.location}

@@ -14,7 +14,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, seconds
 from narrowboat.cli.output import Output
 from narrowboat.runner.reading import ENDED
-from narrowboat.runner.upkeep import clean
+from narrowboat.runner.upkeep import clean, forget_sources
 from narrowboat.sizes import format_size
 
 _WEEK_S = 7 * 86400.0
@@ -25,13 +25,16 @@ def run(values: argparse.Namespace, out: Output) -> int:
     older = None if values.all else values.older
     states = ("failed", "cancelled") if values.failed else ENDED
     done = asyncio.run(clean(values.home, older_s=older, states=states, dry=values.dry_run))
+    forgotten = asyncio.run(forget_sources(values.home, "all")) if values.sources and not values.dry_run else []
     would = "would forget" if values.dry_run else "forgot"
     freed = "to free" if values.dry_run else "freed"
     out.line(
         f"{would} {len(done.jobs)} {_many('job', len(done.jobs))}, {done.scratch} stray scratch"
         f" {_many('folder', done.scratch)}; {format_size(done.freed_bytes)} {freed} (outputs are kept)"
     )
-    out.data({"version": 1, "dry_run": values.dry_run, **asdict(done)})
+    if forgotten:
+        out.line(f"forgot what failed of {len(forgotten)} {_many('source', len(forgotten))}")
+    out.data({"version": 1, "dry_run": values.dry_run, **asdict(done), "sources": forgotten})
     return 0
 
 
@@ -54,6 +57,7 @@ narrowboat clean --all --dry-run
         Option("--older", "only jobs that ended so long ago (default: 7d)", seconds, "TIME", _WEEK_S, scope="clean"),
         Option("--failed", "only jobs that failed or were cancelled", scope="clean"),
         Option("--all", "however long ago they ended", scope="clean"),
+        Option("--sources", "forget which sources failed too: see `narrowboat sources`", scope="clean"),
         Option("--dry-run", "only say what would go", scope="clean"),
     ),
 )
