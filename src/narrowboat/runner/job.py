@@ -122,7 +122,7 @@ class Job:
         given, at = {"url": self.source.location, "name": "source"}, {"max_bytes": cap}
         fetched = await self.run(FETCH, given, at=at)
         if not Path(fetched["path"]).exists():  # scratch was emptied by hand
-            fetched = await self._unrecorded(FETCH, {**given, **at})
+            fetched = await self.afresh(FETCH, {**given, **at})
         return str(fetched["path"])
 
     @property
@@ -160,9 +160,13 @@ class Job:
         """
         return await self._run(self._key(step) if key is None else keyed(step, key), step, given, facts or {}, at)
 
+    async def afresh(self, step: Step, given: Json, facts: Facts | None = None) -> Json:
+        """The result of a step that is not journaled: what it makes lies in scratch, which goes when the job ends."""
+        return await self._step_run(step, NoRecord(), given, facts or {}).result()
+
     async def once(self, step: Step, given: Json) -> Json:
         """The result of a step that serves every job of this run that asks the same; not journaled."""
-        return await self._once(f"{step.function} {given}", lambda: self._unrecorded(step, given))
+        return await self._once(f"{step.function} {given}", lambda: self.afresh(step, given))
 
     async def stream(
         self, step: Step, given: Json, facts: Facts | None = None, *, at: dict[str, Json] | None = None
@@ -230,23 +234,36 @@ class Job:
         return str(path)
 
     async def write(
-        self, step: Step, given: dict[str, Json], *, at: dict[str, Json], formats: Collection[str] | None = None
-    ) -> None:
-        """Write the outputs that are wanted and missing, all of them or none; of these formats only, when given.
+        self,
+        step: Step,
+        given: dict[str, Json],
+        *,
+        at: dict[str, Json],
+        formats: Collection[str] | None = None,
+        whole: bool = True,
+    ) -> list[Path]:
+        """Write the outputs that are wanted and missing, all of them or none; where they were written.
 
         The step gets ``targets`` (``[{"format", "path"}]``) beside what is given, and returns ``outputs``
         (``[{"format", "path", "bytes"}]``).
+
+        Args:
+            formats: of these formats only.
+            whole: False when something is missing in them: they count as missing, and are written again when the job
+                is run again. The workflow is to fail with :class:`~narrowboat.errors.PartlyDone` then.
         """
         targets = await self._targets(formats)
         if not targets:
-            return
+            return []
         for folder in {Path(target["path"]).parent for target in targets}:
             make_folder(folder)
         asked = {**given, "targets": targets, "claim": self._claim.token}  # each claim writes what is missing then
         result = await self._run(self._key(step), step, asked, {}, at)
         for output in result["outputs"]:
             self._wrote.add(Path(output["path"]))
-            await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
+            if whole:
+                await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
+        return [Path(output["path"]) for output in result["outputs"]]
 
     def log(self, message: str) -> None:
         """A line for the job's history."""
@@ -274,9 +291,6 @@ class Job:
     async def _run(self, key: str, step: Step, given: Json, facts: Facts, at: dict[str, Json] | None = None) -> Json:
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
         return await self._step_run(step, record, {**given, **at} if at else given, facts).result()
-
-    async def _unrecorded(self, step: Step, given: Json) -> Json:
-        return await self._step_run(step, NoRecord(), given, {}).result()
 
     def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun | CallRun:
         if step.client is not None:

@@ -1,0 +1,72 @@
+"""What the commands on PDFs have in common.
+
+Covers: their options, whether the extra is installed, checking a section file and a schema before anything starts.
+Does not cover: what the commands do (``commands/outline``, ``commands/split``, ``commands/extract``).
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib.util
+
+from narrowboat.cli.display import Display
+from narrowboat.cli.options import Option, count, folder, size, text
+from narrowboat.cli.session import Submit
+from narrowboat.errors import UsageError
+from narrowboat.runner.runner import Runner
+from narrowboat.runner.steps import Step
+from narrowboat.values import Json
+
+_NEEDED = ("pikepdf", "pypdfium2", "jsonschema")
+CHECK = Step("narrowboat.pipelines.extract.section_files:check", memory="64M", cores=0, name="check")
+
+OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
+LEVEL = Option(
+    "--level",
+    "level of the outline or of headings that sections begin at (default: the first that has several)",
+    count,
+    "N",
+)
+PASSWORD = Option("--password-file", "file whose first line is the password of the PDFs", folder, "FILE")
+COMMON = (
+    PASSWORD,
+    Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
+    Option("--again", "forget what was done of these sources and do it again"),
+    Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
+)
+
+
+def sections(help: str) -> Option:
+    """The option ``--sections``; ``help`` says what it is for."""
+    ways = "a section file, pages:10 for so many pages each, outline, headings, labels, or auto"
+    said = f"{help}: {ways}: the first of these three that finds some (default: auto)"
+    return Option("--sections", said, text, "WHICH", "auto")
+
+
+def sources(parser: argparse.ArgumentParser) -> None:
+    """What comes without a flag."""
+    parser.add_argument("sources", nargs="+", metavar="PDF", help="a PDF file, or an http(s) address of one")
+
+
+def check_pdf() -> None:
+    """See that the extra is installed.
+
+    Raises:
+        UsageError: something of it is missing.
+    """
+    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    if missing:
+        raise UsageError(
+            f"PDFs need {' and '.join(missing)}, which this Python has not", hint="pip install 'narrowboat[pdf]'"
+        )
+
+
+def checked_first(submit: Submit, sections: dict[str, Json], schema: str | None = None) -> Submit:
+    """The same, once a worker has found the section file and the schema to be well: they are foreign bytes."""
+
+    async def checking(runner: Runner, display: Display) -> None:
+        if sections["text"] is not None or schema is not None:
+            await runner.call(CHECK, {"sections": sections["text"], "schema": schema})
+        await submit(runner, display)
+
+    return checking

@@ -1,0 +1,1 @@
+"""Sections of PDFs: found, cut out, and asked about."""
