@@ -59,7 +59,8 @@ def _engine_server() -> Iterator[EngineServer]:
 
 
 @pytest.fixture
-def engine_server(_engine_server: EngineServer) -> EngineServer:
+def engine_server(_engine_server: EngineServer) -> Iterator[EngineServer]:
     """The fakes of Gemini's and OpenAI's endpoints, as at their start (``fakes/__init__.py`` tells of them)."""
     _engine_server.reset()
-    return _engine_server
+    yield _engine_server
+    assert [entry["bug"] for entry in _engine_server.log() if "bug" in entry] == []

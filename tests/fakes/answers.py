@@ -52,6 +52,8 @@ class Answers:
         how = self._switches.answer
         if isinstance(how, dict):
             return Answer(self._told(how))
+        if how == "hearing" and not question.files:
+            return Answer(json.dumps(shapes.grouped(question, await self._groups(question))))
         if how == "hearing":
             spoken = twisted_speech(await self._heard(question), fault)
             return Answer(shapes.answer_text(spoken, question), about=spoken.about)
@@ -74,6 +76,10 @@ class Answers:
             return how["json"] if "json" in how else twisted_speech(in_words(self._told(how)), fault)
         return twisted_speech(await self._heard(question) if how == "hearing" else in_words(CANNED), fault)
 
+    async def _groups(self, question: Question) -> list[list[int]]:
+        async with self._one_at_a_time:
+            return await asyncio.to_thread(lambda: self._ears().groups(question, self._switches.episodes))
+
     async def _heard(self, question: Question) -> Spoken:
         async with self._one_at_a_time:
             try:
@@ -82,11 +88,14 @@ class Answers:
                 raise Refusal(400, f"Not heard: {error}.") from None
 
     def _hear(self, question: Question) -> Spoken:
+        return self._ears().spoken(question, self._switches.episodes)
+
+    def _ears(self) -> Hearing:
         if self._hearing is None:
             from fakes.hearing import Hearing  # with PyAV and numpy, which nothing else needs
 
             self._hearing = Hearing()
-        return self._hearing.spoken(question, self._switches.episodes)
+        return self._hearing
 
     def _told(self, how: dict[str, Any]) -> str:
         if "json" in how:

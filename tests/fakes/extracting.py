@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fakes.questions import Question
+from fakes.refusals import Refusal
 from fakes.schemas import kind, resolved, sample
 from fakes.store import Stored
 
@@ -32,7 +33,7 @@ def pages_of(question: Question) -> list[Page]:
     pages = [page for file in question.files for page in _of_file(file)]
     for text in question.texts:
         marks = list(MARK.finditer(text))
-        ends = [mark.start() for mark in marks[1:]] + [len(text)]
+        ends = [*(mark.start() for mark in marks[1:]), len(text)][: len(marks)]
         pages += [
             Page(mark["page"], _first_line(text[mark.end() : end])) for mark, end in zip(marks, ends, strict=True)
         ]
@@ -42,9 +43,13 @@ def pages_of(question: Question) -> list[Page]:
 def _of_file(file: Stored) -> list[Page]:
     if "pdf" not in file.mime or file.path is None:
         return []
-    import pypdfium2
+    import pypdfium2  # type: ignore[import-untyped]
 
-    with pypdfium2.PdfDocument(file.path) as document:
+    try:
+        document = pypdfium2.PdfDocument(file.path)
+    except pypdfium2.PdfiumError as error:
+        raise Refusal(400, f"The document can't be read: {error}.") from None
+    with document:
         pages = []
         for number in range(len(document)):
             page = document[number]

@@ -45,6 +45,8 @@ class Fault:
         share: with this probability.
         wait_s: what RetryInfo or Retry-After says, in seconds; 0: nothing. Without it 429 says 1, and others nothing.
         drip_s: seconds between the bytes that drip.
+        late: of what is not paid for: it is done, and then the answer is a status or breaks. A paid call's answer
+            always breaks after the work.
     """
 
     kind: str
@@ -56,6 +58,7 @@ class Fault:
     share: float | None = None
     wait_s: float | None = None
     drip_s: float = 0.05
+    late: bool = False
     seen: int = 0
     met: int = 0
 
@@ -71,7 +74,7 @@ class Fault:
     @property
     def status(self) -> int | None:
         """The HTTP status that is answered, if it is that kind of fault."""
-        return int(self.kind) if self.kind.isdecimal() else None
+        return 429 if self.kind in REFUSALS else int(self.kind) if self.kind.isdecimal() else None
 
     def fits(self, op: str, text: str) -> bool:
         """Whether a call is among those that the rule is about."""

@@ -26,6 +26,8 @@ async def start(
     request: Request, store: Store, switches: Switches, *, url: str, owner: str | None, fault: Fault | None
 ) -> Response:
     """Begin an upload: the address for its chunks is in a header."""
+    if request.headers.get("x-goog-upload-command", "").lower() != "start":
+        raise Refusal(400, "Only resumable uploads are taken here: X-Goog-Upload-Command must be start.")
     body = await request.body.read(MOST_START)
     try:
         about = (json.loads(body) if body else {}).get("file") or {}
@@ -52,7 +54,11 @@ def _check_name(name: str, store: Store) -> None:
     if not name.startswith("files/") or not NAME.fullmatch(name.removeprefix("files/")):
         about = "must be files/ and 1 to 40 lowercase letters, digits or dashes, no dash at either end"
         raise Refusal(400, f"File name {name!r} {about}.")
-    if name in store.files or any(upload.file.name == name for upload in store.uploads.values()):
+    _check_free(name, store)
+
+
+def _check_free(name: str, store: Store) -> None:
+    if name in store.files:
         raise Refusal(409, "Requested entity already exists")
 
 
@@ -76,6 +82,7 @@ async def chunk(request: Request, store: Store, switches: Switches) -> tuple[Res
         return Response(200, b"", _status(upload)), None
     if upload.length is not None and upload.length != upload.spool.size:
         raise Refusal(400, f"Upload has {upload.spool.size} bytes, and {upload.length} were announced.")
+    _check_free(upload.file.name, store)
     file = store.finish(upload_id)
     return json_response({"file": shown(file)}, X_Goog_Upload_Status="final"), file
 

@@ -11,13 +11,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from zlib import crc32
 
 import numpy as np
 
 from fakes.decoding import RATE, Samples, blocks
 from fakes.episode import Episode, Word
 from fakes.questions import NotHeard, Question
-from fakes.roster import labels
+from fakes.roster import groups, labels
 from fakes.store import Stored
 from fakes.transcripts import Segment, Spoken
 from fakes.transcripts import Word as Timed
@@ -26,6 +27,9 @@ from fakes.transcripts import Word as Timed
 ENOUGH = 20 * RATE
 #: A sentence ends at a pause of so many samples, or after so many words.
 PAUSE, MOST_WORDS = round(0.35 * RATE), 24
+#: How voices sound; several speakers may sound alike.
+VOICES = ["a woman of about thirty, quick", "a man of about fifty, slow", "a man of about thirty, hoarse"]
+VOICES += ["a woman of about sixty, clear", "a young man, from the north"]
 
 
 @dataclass(slots=True)
@@ -58,7 +62,12 @@ class Hearing:
         named = labels(words, question, place.episode, place.start)
         segments = [_segment(sentence, place, named) for sentence in sentences(words)]
         about = {"episode": place.episode.folder.name, "first_sample": place.start, "last_sample": place.end}
-        return Spoken((place.end - place.start) / RATE, segments, {**about, "words": len(words)})
+        voices = {label: VOICES[crc32(speaker.encode()) % len(VOICES)] for speaker, label in named.items()}
+        return Spoken((place.end - place.start) / RATE, segments, voices, {**about, "words": len(words)})
+
+    def groups(self, question: Question, folders: list[str]) -> list[list[int]]:
+        """Which of the speakers in the numbered lines of a question are the same."""
+        return groups(question.text, [self._episode(folder) for folder in folders])
 
     def place(self, file: Stored, folders: list[str]) -> Place:
         """Where a file lies.

@@ -179,10 +179,11 @@ class Server:
         if request is None:
             return False
         response = await self._handler(request, reader.at_eof)
+        if response.delivery == "cut":
+            return False
         await request.body.skip()
         if response.delivery == "hang":
             await _until_closed(reader)
-        if response.delivery in ("cut", "hang"):
             return False
         return await _send(response, reader, writer, close=request.headers.get("connection", "").lower() == "close")
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import traceback
 from collections import deque
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -16,7 +17,7 @@ from typing import Any
 
 from fakes import gemini_routes, openai_routes
 from fakes.answers import Answers
-from fakes.faults import DELIVERIES, Fault
+from fakes.faults import DELIVERIES, PAID, Fault
 from fakes.http import Gone, Request, Response, Server, json_response
 from fakes.log import Log, key_of
 from fakes.questions import Question
@@ -40,6 +41,10 @@ class Call:
     entry: dict[str, Any]
     gone: Callable[[], bool]
     fault: Fault | None = None
+
+
+class _Broken(Exception):
+    """The connection breaks before anything is done."""
 
 
 class Quota:
@@ -108,9 +113,18 @@ class Fake:
         }[call.vendor]
         try:
             response = await serve(self, call)
+            if call.fault is not None and call.fault.status is not None:  # a late one
+                response = shape(_refusal(call, call.fault))
         except Refusal as refusal:
             refusal.model = refusal.model or call.args.get("model", "")
             response = shape(refusal)
+        except _Broken:
+            response = Response()
+        except (Gone, ConnectionError):
+            raise
+        except Exception:
+            call.entry["bug"] = traceback.format_exc()
+            response = shape(Refusal(500, "The fakes have a bug: see their log."))
         return _delivered(response, call.fault)
 
     # -- what every call goes through -----------------------------------------------------------------------------
@@ -120,16 +134,15 @@ class Fake:
 
         Raises:
             Refusal: it is a status.
+            _Broken: the connection breaks before anything is done.
         """
         call.fault = fault = self.switches.faults.meet(call.op, text)
-        if fault is None:
+        if fault is None or (fault.late and call.op not in PAID):
             return
-        usual = 1.0 if fault.status == 429 else None
-        wait = usual if fault.wait_s is None else fault.wait_s or None
-        if fault.kind == "quota_of_the_day":
-            raise Refusal(429, reason=_no_credit(call.vendor), quota=(50, "Day"), wait_s=wait)
+        if fault.kind in ("hang", "cut") and call.op not in PAID:
+            raise _Broken
         if fault.status is not None:
-            raise Refusal(fault.status, wait_s=wait)
+            raise _refusal(call, fault)
 
     async def pay(self, call: Call, question: Question) -> None:
         """All that comes between a question and its answer: log, fault, quota, latency.
@@ -144,6 +157,8 @@ class Fake:
         self.paid["most"] = max(self.paid["most"], self.paid["now"])
         try:
             self.meet(call, question.matched)
+            if self.switches.at_once is not None and self.paid["now"] > self.switches.at_once:
+                raise Refusal(429, quota=(self.switches.at_once, "Minute"))
             left, wait = self.quota.take(call.key, asyncio.get_running_loop().time() + self.switches.clock_s)
             if left < 0:
                 quota = (self.switches.quota or 0, "Minute")
@@ -226,8 +241,13 @@ def _delivered(response: Response, fault: Fault | None) -> Response:
     return response
 
 
-def _no_credit(vendor: str) -> str | None:
-    return "insufficient_quota" if vendor == "openai" else None
+def _refusal(call: Call, fault: Fault) -> Refusal:
+    usual = 1.0 if fault.kind == "429" else None
+    wait = usual if fault.wait_s is None else fault.wait_s or None
+    if fault.kind == "quota_of_the_day":
+        no_credit = "insufficient_quota" if call.vendor == "openai" else None
+        return Refusal(429, reason=no_credit, quota=(50, "Day"), wait_s=wait)
+    return Refusal(fault.status or 500, wait_s=wait)
 
 
 def _rates(call: Call, most: int, left: int, reset_s: float) -> dict[str, str]:

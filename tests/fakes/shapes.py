@@ -22,6 +22,8 @@ MEANS = {
     "text": ("text", "words", "transcript", "said", "content", "caption", "sentence", "utterance"),
     "language": ("language", "lang"),
 }
+#: How a schema's description asks for times: with hours or without, and with how many places.
+CLOCK = re.compile(r"(H{1,2}:)?MM:SS(?:\.([a-zA-Z0-9]+))?")
 #: Without a schema, when JSON is asked for.
 USUAL = {"segments": [{"start": 0.0, "end": 0.0, "speaker": "", "text": ""}]}
 
@@ -46,12 +48,42 @@ def _filled(schema: dict[str, Any], root: dict[str, Any], spoken: Spoken) -> Any
     for name, one in schema.get("properties", {}).items():
         inner = resolved(one, root)
         if kind(inner) == "array" and _means(name) == "speaker":
-            value[name] = list(dict.fromkeys(segment.speaker for segment in spoken.segments))
+            labels = dict.fromkeys(segment.speaker for segment in spoken.segments)
+            value[name] = [_speaker(inner.get("items", {}), root, label, spoken) for label in labels]
         elif kind(inner) == "array":
             value[name] = _filled(inner, root, spoken)
         else:
             value[name] = {"text": spoken.text, "language": "en"}.get(_means(name) or "", sample(inner, root))
     return value
+
+
+def _speaker(schema: dict[str, Any], root: dict[str, Any], label: str, spoken: Spoken) -> Any:
+    """Somebody who speaks, as an entry of a list: the label, a name that nobody has said, how the voice sounds."""
+    schema = resolved(schema, root)
+    if kind(schema) != "object":
+        return label
+    sounds = {"name": "", "voice": spoken.voices.get(label, "")}
+    properties = schema.get("properties", {}).items()
+    return {
+        name: sounds.get(name.lower(), label if _means(name) == "speaker" else sample(one, root))
+        for name, one in properties
+    }
+
+
+def grouped(question: Question, groups: list[list[int]]) -> Any:
+    """Numbers that belong together, in the shape of the schema: a list of lists, or of objects with one in them."""
+    schema = question.schema or {"type": "array", "items": {"type": "array"}}
+    return _grouped(schema, schema, groups)
+
+
+def _grouped(schema: dict[str, Any], root: dict[str, Any], groups: list[list[int]]) -> Any:
+    schema = resolved(schema, root)
+    if kind(schema) == "object":
+        return {name: _grouped(one, root, groups) for name, one in schema.get("properties", {}).items()}
+    if kind(schema) != "array":
+        return "the same words"
+    items = resolved(schema.get("items", {}), root)
+    return groups[0] if kind(items) == "integer" else [_grouped(items, root, [group]) for group in groups]
 
 
 def _one(schema: dict[str, Any], root: dict[str, Any], segment: Segment) -> Any:
@@ -80,16 +112,15 @@ def _time(seconds: float, name: str, schema: dict[str, Any]) -> Any:
     if kind(schema) in ("number", "integer"):
         value = seconds * 1000 if name.lower().endswith("ms") else seconds
         return round(value) if kind(schema) == "integer" else round(value, 3)
-    said = str(schema.get("description", ""))
-    if "MM:SS" in said and "HH:MM:SS" not in said.upper().replace("H:MM", "HH:MM"):
-        return f"{int(seconds) // 60:02d}:{seconds % 60:06.3f}"
-    return _clock(seconds)
+    asked = CLOCK.search(str(schema.get("description", "")))
+    return _clock(seconds, hours=asked is None or bool(asked[1]), places=len(asked[2] or "") if asked else 3)
 
 
-def _clock(seconds: float) -> str:
-    thousandths = round(seconds * 1000)
-    minutes, rest = divmod(thousandths, 60_000)
-    return f"{minutes // 60:02d}:{minutes % 60:02d}:{rest / 1000:06.3f}"
+def _clock(seconds: float, *, hours: bool = True, places: int = 3) -> str:
+    units = round(seconds * 10**places)
+    minutes, rest = divmod(units, 60 * 10**places)
+    tail = f"{rest / 10**places:0{2 + places + bool(places)}.{places}f}"
+    return f"{minutes // 60:02d}:{minutes % 60:02d}:{tail}" if hours else f"{minutes:02d}:{tail}"
 
 
 def _means(name: str) -> str | None:

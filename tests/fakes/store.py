@@ -198,5 +198,8 @@ class Store:
 
 
 def _decoded(encoded: str, block: int = 256 << 10) -> Iterator[bytes]:
+    """Base64 of either alphabet, with padding or without, as bytes come in the JSON of protocol buffers."""
+    encoded = encoded.replace("-", "+").replace("_", "/").rstrip("=")
+    encoded += "=" * (-len(encoded) % 4)
     for at in range(0, len(encoded), block):  # a multiple of four
         yield base64.b64decode(encoded[at : at + block], validate=True)

@@ -27,6 +27,7 @@ class Switches:
         latency_per_mb_s: seconds more for each MiB that the question brings, files included.
         quota: paid calls that a key has in ``quota_window_s``; the next one is answered 429. None: any number.
         quota_window_s: seconds.
+        at_once: paid calls of all keys that are at work at the same time; one more is answered 429. None: any number.
         keys: the API keys that are good; None: every key.
         models: the models that are there; None: every name.
         answer: ``canned``, ``hearing``, ``extract``; ``{"json": …}`` or ``{"text": …}`` for that very answer;
@@ -48,6 +49,7 @@ class Switches:
     latency_per_mb_s: float = 0.0
     quota: int | None = None
     quota_window_s: float = 60.0
+    at_once: int | None = None
     keys: list[str] | None = None
     models: list[str] | None = None
     answer: Any = "canned"

@@ -17,7 +17,10 @@ import pytest
 from fakes.decoding import RATE, Samples
 from fakes.episode import Episode, build, read_clips
 from fakes.made_up import clips
+from fakes.questions import Question
 from fakes.running import EngineServer
+from fakes.shapes import answer_text
+from fakes.transcripts import Segment, Spoken
 
 openai = pytest.importorskip("openai")
 
@@ -171,15 +174,54 @@ def test_speakers_are_mixed_up_unless_the_prompt_tells_who_is_who(
         named.append(dict(zip(by_utterance.values(), dict.fromkeys(one["speaker"] for one in segments), strict=False)))
     assert len({tuple(sorted(one.items())) for one in named}) > 1
 
-    quotes: dict[str, str] = {}
-    for word in episode.words:
-        quotes[word.speaker] = f"{quotes.get(word.speaker, '')} {word.text}".strip()
     names = {"reader-0": "Host", "reader-1": "Guest", "reader-2": "Speaker 1"}
-    roster = "\n".join(f'- {names[who]}: "{" ".join(quote.split()[:30])}"' for who, quote in quotes.items())
+    roster = "\n".join(f'- {names[who]}: "{quote}"' for who, quote in _quotes(episode).items())
     for start, end in itertools.pairwise(cuts):
         segments = _segments(gemini, tmp_path / f"{start}.flac", f"{prompt}\nKnown speakers:\n{roster}")
         expected = [names[word.speaker] for word in episode.between(start, end)]
         assert [one["speaker"] for one in segments for _ in one["text"].split()] == expected
+
+
+def _quotes(episode: Episode) -> dict[str, str]:
+    """The first words of each speaker."""
+    quotes: dict[str, list[str]] = {}
+    for word in episode.words:
+        quotes.setdefault(word.speaker, []).append(word.text)
+    return {speaker: " ".join(words[:30]) for speaker, words in quotes.items()}
+
+
+def test_those_who_are_not_in_the_roster_are_new(gemini: Any, episode: Episode, tmp_path: Path) -> None:
+    speaker, quote = next(iter(_quotes(episode).items()))
+    roster = f'Known:\n- Host: hoarse; has said "{quote}"\nLabel anybody else "New 1", "New 2", …'
+    segments = _segments(gemini, _flac(episode.samples[: 90 * RATE], tmp_path / "piece.flac"), roster)
+    said = episode.between(0, 90 * RATE)
+    others = [one for one in dict.fromkeys(word.speaker for word in said) if one != speaker]
+    names = {speaker: "Host"} | {one: f"New {number}" for number, one in enumerate(others, 1)}
+    assert [one["speaker"] for one in segments for _ in one["text"].split()] == [names[word.speaker] for word in said]
+
+
+def test_who_is_who(gemini: Any, episode: Episode) -> None:
+    quotes = list(_quotes(episode).values())
+    lines = [quotes[0], quotes[1], "nobody has said this", " ".join(quotes[0].split()[8:]), quotes[2]]
+    asked = "Who is the same?\n" + "\n".join(f'{number}. Host, "{line}"' for number, line in enumerate(lines))
+    members = {"type": "array", "items": {"type": "integer"}}
+    group = {"type": "object", "properties": {"members": members, "ground": {"type": "string"}}}
+    schema = {"type": "object", "properties": {"groups": {"type": "array", "items": group}}}
+    config = {"response_mime_type": "application/json", "response_json_schema": schema}
+    answer = gemini.models.generate_content(model="gemini-2.5-flash", contents=asked, config=config)
+    assert json.loads(answer.text) == {"groups": [{"members": [0, 3], "ground": "the same words"}]}
+
+
+@pytest.mark.parametrize(
+    ("asked", "given"),
+    [("MM:SS.s", "61:05.3"), ("MM:SS", "61:05"), ("H:MM:SS.mmm", "01:01:05.280"), ("", "01:01:05.280")],
+)
+def test_times_as_a_schema_describes_them(asked: str, given: str) -> None:
+    properties = {"start": {"type": "string", "description": f"as {asked}"}, "who": {"type": "string"}}
+    schema = {"type": "array", "items": {"type": "object", "properties": properties}}
+    spoken = Spoken(4000, [Segment(3665.28, 3667, "So.", "Host")])
+    (told,) = json.loads(answer_text(spoken, Question("generate", "", schema=schema)))
+    assert told == {"start": given, "who": "Host"}
 
 
 def test_wrong_times_and_loops(gemini: Any, engine_server: EngineServer, episode: Episode, tmp_path: Path) -> None:

@@ -185,7 +185,7 @@ def test_speech_as_a_stream(client: Any, talk: Path) -> None:
     assert events[-1].text == "This is a canned answer."
 
 
-def test_what_speech_models_refuse(client: Any, engine_server: EngineServer, talk: Path, tmp_path: Path) -> None:
+def test_what_speech_models_refuse(client: Any, talk: Path, tmp_path: Path) -> None:
     with pytest.raises(openai.BadRequestError, match="not compatible"):
         _hear(client, talk, model="gpt-4o-transcribe", response_format="verbose_json")
     with pytest.raises(openai.BadRequestError, match="Invalid file format"):
@@ -196,7 +196,6 @@ def test_what_speech_models_refuse(client: Any, engine_server: EngineServer, tal
     with pytest.raises(openai.APIStatusError) as caught:
         _hear(client, large)
     assert caught.value.status_code == 413
-    assert engine_server.state()["peak_rss_mib"] < 60
 
 
 def test_embeddings_and_models(client: Any) -> None:

@@ -37,10 +37,11 @@ class Segment:
 
 @dataclass(slots=True)
 class Spoken:
-    """What was said in a file."""
+    """What was said in a file; ``voices`` says how the speakers sound, by label."""
 
     seconds: float
     segments: list[Segment]
+    voices: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
 
     @property
@@ -90,7 +91,8 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
 
 
 def diarized(spoken: Spoken) -> dict[str, Any]:
-    """As the diarizing model answers."""
+    """As the diarizing model answers: speakers are letters, in the order in which they begin."""
+    speakers = list(dict.fromkeys(one.speaker for one in spoken.segments))
     segments = [
         {
             "id": f"seg_{number:03d}",
@@ -98,7 +100,7 @@ def diarized(spoken: Spoken) -> dict[str, Any]:
             "start": one.start,
             "end": one.end,
             "text": one.text,
-            "speaker": one.speaker or "A",
+            "speaker": chr(ord("A") + speakers.index(one.speaker)),
         }
         for number, one in enumerate(spoken.segments)
     ]
