@@ -45,7 +45,7 @@ async def test_an_address_is_apart_from_the_journal_and_goes_with_its_job(tmp_pa
         assert await journal.address(job) == {"url": SECRET}
         assert await journal.address(plain) is None
         assert all("addresses" in name for name in files_with("hush", tmp_path))
-        await journal.set_address(job, {"url": SECRET + "1"})
+        await journal.set_address(job.identity, {"url": SECRET + "1"})
     assert files_with("hush", tmp_path) == ["addresses.db"]
     folder = tmp_path / "addresses"
     assert folder.stat().st_mode & 0o777 == 0o700

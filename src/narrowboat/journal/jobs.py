@@ -68,9 +68,9 @@ class Jobs(Core):
             )
         return found
 
-    async def set_address(self, row: JobRow, address: Json) -> None:
+    async def set_address(self, identity: str, address: Json) -> None:
         """Keep another address for a job that has one already."""
-        await self._addresses.keep(row.identity, address)
+        await self._addresses.keep(identity, address)
 
     async def jobs(
         self,

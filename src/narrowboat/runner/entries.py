@@ -29,10 +29,12 @@ class Told:
     Attributes:
         validator: what tells its content from another; ``unknown`` where nobody could be asked.
         bytes: its size, as declared.
+        type: as declared, empty where the server does not say; None where nobody could be asked.
     """
 
     validator: str = "unknown"
     bytes: int | None = None
+    type: str | None = None
 
 
 @dataclass(slots=True)
@@ -81,8 +83,8 @@ class Entry:
 class Call(Protocol):
     """Runs a step outside of any job (``Runner.call``)."""
 
-    async def __call__(self, step: Step, given: Json) -> Json:
-        """Its result."""
+    async def __call__(self, step: Step, given: Json, *, scratch: Path | None = None) -> Json:
+        """Its result. Its scratch goes with the call, or is the caller's."""
         ...
 
 
@@ -92,7 +94,7 @@ async def ask(call: Call, source: Source) -> Told:
         said = await call(VALIDATE, {"url": source.location})
     except NarrowboatError:
         return Told()
-    return Told(str(said["validator"]), said["bytes"])
+    return Told(str(said["validator"]), said["bytes"], said["type"] or "")
 
 
 async def identify(pipeline: Pipeline, source: Source, options: dict[str, Json], told: Told) -> str:
@@ -101,7 +103,9 @@ async def identify(pipeline: Pipeline, source: Source, options: dict[str, Json],
     Raises:
         SourceError: a file can't be read.
     """
-    if source.kind == "file":
+    if source.content is not None:
+        content = source.content
+    elif source.kind == "file":
         content = await asyncio.to_thread(fingerprint, source.location)
     else:
         content = f"{source.location} {told.validator}"

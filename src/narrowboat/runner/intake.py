@@ -42,21 +42,27 @@ class Intake:
     async def submit(
         self,
         pipeline: Pipeline,
-        source: str,
+        source: str | Source,
         options: dict[str, Json],
         *,
         out: str | Path | None,
         formats: Sequence[str],
         again: bool,
         label: str | None,
-    ) -> str:
-        """See :meth:`narrowboat.Runner.submit`."""
+        told: Told | None = None,
+    ) -> tuple[str, bool]:
+        """See :meth:`narrowboat.Runner.submit`; the job's id, and whether it is new.
+
+        Args:
+            told: what :meth:`told` said of the source, where that was asked for before.
+        """
         try:
-            place = locate(source)
-            told = await self._told(place, options, again=again)
+            place = locate(source) if isinstance(source, str) else source
+            told = told or await self.told(place, options, again=again)
             identity = await identify(pipeline, place, options, told)
         except NarrowboatError as error:
-            return await self._submit_failed(pipeline, source, options, error, label)
+            where = source if isinstance(source, str) else source.location
+            return await self.failed(pipeline, where, options, error, label)
         new = NewJob(pipeline.name, identity, place.shown, options, label, place.address)
         row, created = await self._journal.submit(new)
         if again and not created and row.state != "running":
@@ -68,18 +74,19 @@ class Intake:
             wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
         entry = Entry(row.id, pipeline, place, wanted=wanted, label=row.label, told=told, anyway=again)
         await self._take(row, entry, options)
-        return row.id
+        return row.id, created
 
-    async def _told(self, source: Source, options: dict[str, Json], *, again: bool) -> Told:
+    async def told(self, source: Source, options: dict[str, Json], *, again: bool) -> Told:
         """What is said of a source. One that rests is not asked: it is what it was when it failed."""
-        if source.kind == "file":
+        if source.kind == "file" or source.content is not None:
             return Told()
         rests = None if again else await self._resting.row(source, self._caps.smaller(options.get("max_download")))
         return await ask(self._call, source) if rests is None else Told(rests.told or Told().validator)
 
-    async def _submit_failed(
+    async def failed(
         self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None
-    ) -> str:
+    ) -> tuple[str, bool]:
+        """Take in a source that can't even be found, as a job that has failed; its id, and whether it is new."""
         identity = digest(["not found", pipeline.name, source])
         # With the whole address it fails too.
         new = NewJob(pipeline.name, identity, safe_source(source), options, label)
@@ -87,7 +94,7 @@ class Intake:
         if not created and row.state in ENDED:
             await self._journal.restart(row.id)
         await self._fail(row, pipeline, error)
-        return row.id
+        return row.id, created
 
     async def _fail(self, row: JobRow, pipeline: Pipeline, error: NarrowboatError) -> None:
         """End a queued job as failed before it has begun."""

@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from narrowboat import disk
-from narrowboat.errors import NarrowboatError, OutputError, UsageError
+from narrowboat.errors import NarrowboatError, OutputError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.entries import Told
 from narrowboat.runner.lanes import DOWNLOADS
+from narrowboat.runner.moved import moved_episode
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.status import Live
@@ -71,6 +72,7 @@ class Job:
         self.name = shown(source)
         self.source = source
         self.options = row.options
+        self._identity = row.identity
         self._scratch = scratch
         self.items_resumed = 0
         self._alone = row.supervisor_deaths >= DEATHS_UNTIL_ALONE
@@ -119,11 +121,26 @@ class Job:
         return path
 
     async def _fetched(self, cap: int | None) -> str:
-        given, at = {"url": self.source.location, "name": "source"}, {"max_bytes": cap}
-        fetched = await self.run(FETCH, given, at=at)
+        key = self._key(FETCH)
+        given, at = self._fetching(cap)
+        try:
+            fetched = await self._run(key, FETCH, given, {}, at)
+        except SourceError as error:
+            self.source = await moved_episode(self.source, error, self._call)
+            await self._journal.set_address(self._identity, self.source.address)
+            self.log("its feed names another address now, which is tried")
+            given, at = self._fetching(cap)
+            fetched = await self._run(key, FETCH, given, {}, at)
         if not Path(fetched["path"]).exists():  # scratch was emptied by hand
             fetched = await self.afresh(FETCH, {**given, **at})
         return str(fetched["path"])
+
+    def _fetching(self, cap: int | None) -> tuple[dict[str, Json], dict[str, Json]]:
+        """What is fetched, and from where and how: a change of that alone does not fetch it again."""
+        at: dict[str, Json] = {"max_bytes": cap}
+        if self.source.episode is None:
+            return {"url": self.source.location, "name": "source"}, at
+        return {"episode": self._identity}, {"url": self.source.location, **at}
 
     @property
     def cores(self) -> int:
@@ -292,9 +309,16 @@ class Job:
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
         return await self._step_run(step, record, {**given, **at} if at else given, facts).result()
 
-    def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun | CallRun:
+    async def _call(self, step: Step, given: Json, *, scratch: Path | None = None) -> Json:
+        """Run a step that tells about the source; what it says is not journaled, for it has whole addresses."""
+        return await self._step_run(step, NoRecord(), given, given, scratch).result()
+
+    def _step_run(
+        self, step: Step, record: Record, given: Json, facts: Facts, scratch: Path | None = None
+    ) -> StepRun | CallRun:
+        folder = scratch or self._scratch
         if step.client is not None:
-            return CallRun(self._shop, step, record, self._live, given=given, facts=facts, scratch=self._scratch)
+            return CallRun(self._shop, step, record, self._live, given=given, facts=facts, scratch=folder)
         return StepRun(
             self._shop,
             step,
@@ -302,7 +326,7 @@ class Job:
             self._live,
             given=given,
             facts=facts,
-            scratch=self._scratch,
+            scratch=folder,
             alone=self._alone,
         )
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+from urllib.parse import urlsplit
 
 from narrowboat.errors import (
     AddressRefused,
@@ -54,6 +55,8 @@ class Resting:
         found = await self._journal.failed_source(key_of(source))
         if found is None or found.until is None or found.until <= self._journal.now():
             return None
+        if source.episode is not None and found.told != _where(source):
+            return None  # its feed names another address since
         limit = found.error["facts"].get("limit_bytes") if found.error["code"] == TooLarge.code else None
         return None if limit is not None and (max_bytes is None or max_bytes > limit) else found
 
@@ -95,7 +98,7 @@ class Resting:
                 shown=source.shown,
                 failures=failures,
                 error=error.to_json(),
-                told=told,
+                told=told if source.episode is None else _where(source),
                 first=now if before is None else before.first,
                 last=now,
                 until=_until(error, failures, now),
@@ -126,6 +129,11 @@ class Resting:
 def key_of(source: Source) -> str:
     """The key of a source in the journal: nothing can be read from it."""
     return digest(["source", source.key])
+
+
+def _where(source: Source) -> str:
+    """A hash of an address without its parameters, which may be others each time that a feed is read."""
+    return digest(urlsplit(source.location)._replace(query="", fragment="").geturl())
 
 
 def _is_of_the_source(error: NarrowboatError) -> bool:

@@ -28,6 +28,7 @@ from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry
+from narrowboat.runner.feeds import Feeds
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.mapping import Mapping, ended
@@ -40,6 +41,7 @@ from narrowboat.runner.scratch import Scratch, kill_leftovers
 from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step
+from narrowboat.sources.locate import Source
 from narrowboat.values import Caps, Json
 from narrowboat.workers.guard import Guard
 from narrowboat.workers.means import choose
@@ -145,6 +147,7 @@ class Runner:
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
         self._intake = Intake(self.home, self.journal, self._scheduler, self.call, self._caps)
+        self.feeds = Feeds(self.journal, self._intake, self._scratch, self.call)
         server.start()
         self.guard.start()
         self._open.callback(self.guard.stop)
@@ -206,7 +209,7 @@ class Runner:
     async def submit(
         self,
         pipeline: Pipeline | str,
-        source: str,
+        source: str | Source,
         options: dict[str, Json] | None = None,
         *,
         out: str | Path | None = None,
@@ -225,26 +228,31 @@ class Runner:
             again: forget what was done and do it again.
         """
         found = find_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
-        return await self._intake.submit(
+        job_id, _ = await self._intake.submit(
             found, source, options or {}, out=out, formats=formats, again=again, label=label
         )
+        return job_id
 
     # -- steps outside of pipelines -----------------------------------------------------------------------------
 
-    async def call(self, step: Step, given: Json, *, live: Live | None = None) -> Json:
+    async def call(self, step: Step, given: Json, *, live: Live | None = None, scratch: Path | None = None) -> Json:
         """Run one step that belongs to no job and is not journaled; its result.
+
+        Args:
+            scratch: its folder, where that is to stay; the caller removes it.
 
         Raises:
             NarrowboatError: as the step ended.
         """
-        scratch = self._scratch.root / f"call-{time.monotonic_ns():x}"
+        folder = scratch or self._scratch.root / f"call-{time.monotonic_ns():x}"
         facts = given if isinstance(given, dict) else {}
         kind = StepRun if step.client is None else CallRun
         try:
-            run = kind(self._shop, step, NoRecord(), live or Live("", ""), given=given, facts=facts, scratch=scratch)
+            run = kind(self._shop, step, NoRecord(), live or Live("", ""), given=given, facts=facts, scratch=folder)
             return await run.result()
         finally:
-            await self._scratch.drop(scratch)
+            if scratch is None:
+                await self._scratch.drop(folder)
 
     def map(
         self, step: Step | Callable[..., Any], inputs: Iterable[Json] | AsyncIterable[Json]

@@ -24,8 +24,6 @@ from narrowboat.sizes import MIB, format_size
 from narrowboat.sources.client import Passing, explain
 from narrowboat.sources.tries import Tries
 
-#: Bytes of the largest feed that is read; the largest of real podcasts have about 30 MiB.
-MOST_BYTES = 64 * MIB
 #: Bytes that are enough to tell what a document is.
 HEAD = 1 << 14
 _PIECE = 1 << 16  # bytes
@@ -40,8 +38,8 @@ _TAG = re.compile(rb"<\s*([a-z][a-z0-9:._-]*)")
 def get(inputs: dict[str, Any]) -> dict[str, Any]:
     """A step: the document at ``inputs["url"]``, in scratch.
 
-    Further inputs: ``etag`` and ``modified``, as an earlier answer gave them, or None; in seconds ``connect_s``,
-    ``stall_s``, ``deadline_s`` (300, for all of it), ``backoff_s``.
+    Further inputs: ``max_bytes``; ``etag`` and ``modified``, as an earlier answer gave them, or None; in seconds
+    ``connect_s``, ``stall_s``, ``deadline_s`` (300, for all of it), ``backoff_s``.
 
     Returns:
         ``{"unchanged": True}``, or ``path`` (None for what looks like ``other``: it is not read to its end), ``bytes``,
@@ -49,8 +47,8 @@ def get(inputs: dict[str, Any]) -> dict[str, Any]:
         redirects, with its secrets), each None where the server does not say.
 
     Raises:
-        SourceError: for good, such as 404. FetchError: for now, after some tries. TooLarge: above 64 MiB, unpacked.
-        DiskFull: scratch is full.
+        SourceError: for good, such as 404. FetchError: for now, after some tries.
+        TooLarge: above ``max_bytes``, also after unpacking. DiskFull: scratch is full.
     """
     tries = Tries({"deadline_s": _DEADLINE_S, **inputs})
     return tries.run(lambda: _once(tries, inputs))
@@ -79,7 +77,7 @@ def _once(tries: Tries, inputs: dict[str, Any]) -> dict[str, Any]:
         if response.status == 304:
             return {"unchanged": True}
         path = context.scratch() / "feed"
-        size, looks = _keep(response, tries, path, safe_url(url))
+        size, looks = _keep(response, tries, path, safe_url(url), inputs["max_bytes"])
         charset = re.search(r"charset\s*=\s*[\"']?([\w.:-]+)", response.headers.get("Content-Type", ""), re.IGNORECASE)
         return {
             "path": None if looks == "other" else str(path),
@@ -92,16 +90,15 @@ def _once(tries: Tries, inputs: dict[str, Any]) -> dict[str, Any]:
         }
 
 
-def _keep(response: urllib3.BaseHTTPResponse, tries: Tries, path: Path, shown: str) -> tuple[int, str]:
+def _keep(response: urllib3.BaseHTTPResponse, tries: Tries, path: Path, shown: str, most: int) -> tuple[int, str]:
     """Write the body to ``path``; its bytes, and what it looks like."""
     size, room, head = 0, 0, b""
     with path.open("wb") as file:
         for piece in _unpacked(response, tries, shown):
             size += len(piece)
-            if size > MOST_BYTES:
+            if size > most:
                 raise TooLarge(
-                    f"{shown} has more than {format_size(MOST_BYTES)}, which is too large for a feed",
-                    limit_bytes=MOST_BYTES,
+                    f"{shown} has more than {format_size(most)}, which is too large for a feed", limit_bytes=most
                 )
             if size > room:
                 room = size + _ROOM

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 import stat
 import unicodedata
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
@@ -26,6 +26,26 @@ _JOINERS = "\u200c\u200d"  # needed to write some languages; other invisible cha
 
 
 @dataclass(frozen=True, slots=True)
+class Episode:
+    """Which episode of which feed a source is.
+
+    Attributes:
+        feed: where the feed is, with its secrets: an address, or a path.
+        guid: as its feed writes it: it may be an address with secrets.
+        about: what its feed says of it, as it may be shown: ``title``, ``feed`` (its title) and others.
+    """
+
+    feed: str
+    guid: str
+    about: dict[str, Json]
+
+    @property
+    def name(self) -> str:
+        """What people call it."""
+        return " · ".join(filter(None, (self.about["title"], self.about["feed"])))
+
+
+@dataclass(frozen=True, slots=True)
 class Source:
     """What to work on.
 
@@ -33,25 +53,34 @@ class Source:
         kind: ``"file"`` or ``"url"``.
         location: the absolute path, or the address as given, with its secrets: show :attr:`shown`.
         stem: what outputs are named after; safe as a file name, never empty.
+        content: what tells its content from that of others, where that is known without looking at it.
+        episode: where it comes from a feed.
     """
 
     kind: Literal["file", "url"]
     location: str
     stem: str
+    content: str | None = None
+    episode: Episode | None = None
 
     @property
     def shown(self) -> str:
-        """The path, or the address without its secrets."""
+        """The path, the address without its secrets, or the name of the episode."""
+        if self.episode is not None:
+            return self.episode.name
         return self.location if self.kind == "file" else safe_url(self.location)
 
     @property
     def key(self) -> Json:
         """What tells it from other sources, also when its address has another secret or another host tomorrow."""
-        return self.location
+        return self.location if self.episode is None else self.content
 
     @property
     def address(self) -> Json:
         """What :func:`restored` needs beside what is shown; None where that is all there is."""
+        if self.episode is not None:
+            kept = {"url": self.location, "stem": self.stem, "content": self.content}
+            return {**kept, "episode": asdict(self.episode)}
         return None if self.location == self.shown else {"url": self.location}
 
 
@@ -73,6 +102,9 @@ def locate(text: str) -> Source:
 
 def restored(shown: str, address: Json) -> Source:
     """The source of a job from what is kept of it. Raises as :func:`locate` does."""
+    if address is not None and "episode" in address:
+        episode = Episode(**address["episode"])
+        return Source("url", address["url"], address["stem"], content=address["content"], episode=episode)
     return locate(shown if address is None else address["url"])
 
 
