@@ -55,17 +55,18 @@ class Site:
     types: dict[str, dict[str, str]] = field(default_factory=dict)
     requests: list[tuple[str, str]] = field(default_factory=list)
     closing: threading.Event = field(default_factory=threading.Event)
+    address: str = "127.0.0.1"
 
     def __post_init__(self) -> None:
         handler = type("OfThisSite", (Handler,), {"site": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer((self.address, 0), handler)
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, args=(0.05,), daemon=True)
         self._thread.start()
 
     @property
     def host(self) -> str:
-        return f"127.0.0.1:{self._server.server_address[1]}"
+        return f"{self.address}:{self._server.server_address[1]}"
 
     def url(self, path: str, user: str = "") -> str:
         return f"http://{user + '@' if user else ''}{self.host}{path}"
@@ -80,8 +81,8 @@ class Site:
 
 
 @contextlib.contextmanager
-def site() -> Iterator[Site]:
-    made = Site()
+def site(address: str = "127.0.0.1") -> Iterator[Site]:
+    made = Site(address=address)
     try:
         yield made
     finally:

@@ -11,8 +11,10 @@ from __future__ import annotations
 
 import argparse
 import re
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -133,6 +135,32 @@ def seconds(text: str) -> float:
     if match is None:
         raise UsageError(f"{text!r} is no length of time", hint="write it as 7d, 12h or 30m")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def moment(text: str) -> float:
+    """Seconds since the epoch of ``2026-11-01`` (where this machine is), or of so long ago as ``7d`` says."""
+    if re.fullmatch(r"\d{4}-\d{2}-\d{2}", text.strip()):
+        try:
+            return datetime.fromisoformat(text.strip()).timestamp()
+        except (ValueError, OverflowError):
+            raise UsageError(f"{text!r} is no day of the calendar", hint="write it as 2026-11-01, or as 7d") from None
+    try:
+        return time.time() - seconds(text)
+    except UsageError:
+        raise UsageError(f"{text!r} is neither a date nor a length of time", hint="write 2026-11-01, or 7d") from None
+
+
+def matching(given: str) -> str:
+    """Text to be found in titles, or a regular expression between slashes."""
+    found = text(given)
+    if len(found) > 2 and found[0] == found[-1] == "/":
+        try:
+            re.compile(found[1:-1])
+        except re.error as error:
+            raise UsageError(
+                f"{found} is no regular expression: {error}", hint="without the slashes it is text"
+            ) from None
+    return found
 
 
 def words(text: str) -> list[str]:

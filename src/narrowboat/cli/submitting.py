@@ -1,6 +1,6 @@
 """Giving sources to a runner, whatever is to be made of them.
 
-Covers: files in their order and addresses beside them, the same content given twice.
+Covers: files in their order and addresses beside them, the same content given twice, what is said of feeds.
 Does not cover: options of a pipeline (``commands/``), what follows (``session``).
 """
 
@@ -13,6 +13,8 @@ from pathlib import Path
 
 from narrowboat.cli.display import Display
 from narrowboat.cli.session import Submit
+from narrowboat.runner.feed_reading import Document
+from narrowboat.runner.feeds import Wanted
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.runner import Runner
 from narrowboat.shown import safe_source
@@ -34,12 +36,14 @@ def submitting(
     values: argparse.Namespace,
     *,
     formats: Sequence[str],
+    episodes: Wanted | None = None,
 ) -> Submit:
     """What submits the sources: files in their order, and addresses, which may be slow to answer, beside them.
 
     Args:
         wanted: the options of the jobs.
         values: ``out``, ``again`` and ``label`` of the command line.
+        episodes: which of them are meant where a source is a feed; None: there are no feeds among these.
     """
 
     async def submit(runner: Runner, display: Display) -> None:
@@ -47,15 +51,15 @@ def submitting(
         first: dict[str, str] = {}
 
         async def one(source: str) -> None:
-            job_id = await runner.submit(
-                pipeline,
-                source,
-                wanted,
-                out=values.out,
-                formats=formats,
-                again=values.again,
-                label=values.label,
-            )
+            more = {"out": values.out, "formats": formats, "again": values.again, "label": values.label}
+            if episodes is None:
+                job_id = await runner.submit(pipeline, source, wanted, **more)
+            else:
+                taken = await runner.feeds.submit(pipeline, source, wanted, episodes, **more)
+                if taken.feed is not None:
+                    display.note(told_of(taken.feed, len(taken.ids), taken.new, safe_source(source)))
+                    return
+                (job_id,) = taken.ids
             if first.setdefault(job_id, source) != source:
                 other = safe_source(first[job_id])
                 display.note(f"{safe_source(source)} has the same content as {other}: one job, named after that")
@@ -76,3 +80,16 @@ def submitting(
             raise several.exceptions[0] from None
 
     return submit
+
+
+def told_of(feed: Document, chosen: int, new: int, source: str) -> str:
+    """A line on a feed: what it has, what of it was asked for, and what of that is new."""
+    name = feed.title or source
+    if feed.episodes:
+        asked = f", {chosen} of them asked for" if chosen != feed.episodes else ""
+        found = f"{feed.episodes} episode{'s' * (feed.episodes > 1)}{asked}, {new} new"
+    elif feed.entries:
+        found = f"{feed.entries} {'entries' if feed.entries > 1 else 'entry'}, none with anything to listen to"
+    else:
+        found = "it is empty"
+    return f"{name}: {found}" + (f"; {feed.warning}" if feed.warning else "")

@@ -121,7 +121,8 @@ class Summary(Writer):
 
 
 class JsonText(Writer):
-    """One object: version, source, media, engine, language, what was made of it, and the segments, one a line."""
+    """One object: version, source, its episode where it is one, media, engine, language, what was made of it, and the
+    segments, one a line."""
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
         super().__init__(out, inputs)
@@ -129,6 +130,7 @@ class JsonText(Writer):
         head = {
             "version": 1,
             "source": inputs.get("source"),
+            **({"episode": inputs["episode"]} if inputs.get("episode") else {}),
             "media": inputs.get("facts") or {},
             "engine": inputs.get("engine") or {},
             "language": inputs.get("language"),

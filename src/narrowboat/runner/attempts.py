@@ -23,6 +23,7 @@ from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
 from narrowboat.runner.clients import Clients
 from narrowboat.runner.lanes import Lanes, limits_of
+from narrowboat.runner.moved import Lookups
 from narrowboat.runner.records import Peaks, Record
 from narrowboat.runner.space import Space
 from narrowboat.runner.status import Live
@@ -54,6 +55,7 @@ class Workshop:
         allowed_networks: what sources may be fetched from beside public addresses; None for anywhere.
         granted: called when a step has got its reservation.
         lanes: what users have capped of what is at work at the same time.
+        lookups: of episodes whose addresses have run out.
     """
 
     def __init__(
@@ -79,6 +81,7 @@ class Workshop:
         self.caps = caps
         self.lanes = Lanes(limits_of(caps))
         self.path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the working directory
+        self.lookups = Lookups()
         self.pool = Pool(budget, guard, server)
 
     def stop(self) -> None:

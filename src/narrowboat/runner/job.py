@@ -20,7 +20,6 @@ from narrowboat.runner.attempts import StepRun, Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.entries import Told
 from narrowboat.runner.lanes import DOWNLOADS
-from narrowboat.runner.moved import moved_episode
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.status import Live
@@ -126,7 +125,7 @@ class Job:
         try:
             fetched = await self._run(key, FETCH, given, {}, at)
         except SourceError as error:
-            self.source = await moved_episode(self.source, error, self._call)
+            self.source = await self._shop.lookups.moved(self.source, error, self._call)
             await self._journal.set_address(self._identity, self.source.address)
             self.log("its feed names another address now, which is tried")
             given, at = self._fetching(cap)

@@ -1,53 +1,77 @@
 """Episodes whose address has run out: looked up again in their feed.
 
-Covers: when that helps, and what is said when it does not.
+Covers: when that helps, what is said when it does not, reading a feed once for many of its episodes.
 Does not cover: fetching (``job``), reading feeds (``feed_reading``).
 """
 
 from __future__ import annotations
 
+import asyncio
+import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from narrowboat.errors import Interrupted, NarrowboatError, SourceError
 from narrowboat.runner.entries import Call
 from narrowboat.runner.feed_reading import read_feed
 from narrowboat.sources.locate import Episode, Source, locate
-from narrowboat.values import Json
 
 #: Answers by which an address may have run out, or be for somebody else now.
 RUN_OUT = (401, 403, 404, 410)
+#: Seconds for which a feed that was read serves other episodes of it: when one has run out, the next has too.
+FRESH_S = 60.0
+#: Feeds that are kept so long.
+_MOST = 4
 
 
-async def moved_episode(source: Source, error: SourceError, call: Call) -> Source:
-    """The episode with the address that its feed names now.
+class Lookups:
+    """The feeds that were read lately, for the jobs of one run: guid to address."""
 
-    Args:
-        source: what could not be fetched.
-        error: why.
-        call: runs the steps that read the feed.
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self._clock = clock
+        self._read: dict[str, tuple[float, dict[str, str]]] = {}
+        self._turn = asyncio.Lock()
 
-    Raises:
-        SourceError: ``error``, with what the feed says where that is something; it is no episode, the address has not
-            run out, or the feed names no other.
-    """
-    if source.episode is None or error.facts.get("status") not in RUN_OUT:
-        raise error
-    try:
-        said = await _look_up(source.episode, call)
-    except Interrupted:
-        raise
-    except NarrowboatError as problem:
-        raise _with_hint(error, f"its feed can't be read now: {problem.message}") from None
-    if said is None:
-        raise _with_hint(error, "its feed has it no more")
-    if said["url"] == source.location:
-        raise _with_hint(error, "its feed still names this address")
-    return replace(source, location=said["url"])
+    async def moved(self, source: Source, error: SourceError, call: Call) -> Source:
+        """The episode with the address that its feed names now.
 
+        Args:
+            source: what could not be fetched.
+            error: why.
+            call: runs the steps that read the feed.
 
-async def _look_up(episode: Episode, call: Call) -> dict[str, Json] | None:
-    feed = await read_feed(call, locate(episode.feed), {"guid": episode.guid})
-    return feed.chosen[0] if feed is not None and feed.chosen else None
+        Raises:
+            SourceError: ``error``, with what the feed says where that is something; it is no episode, the address has
+                not run out, or the feed names no other.
+        """
+        if source.episode is None or error.facts.get("status") not in RUN_OUT:
+            raise error
+        try:
+            url = await self._url(source.episode, call)
+        except Interrupted:
+            raise
+        except NarrowboatError as problem:
+            raise _with_hint(error, f"its feed can't be read now: {problem.message}") from None
+        if url is None:
+            raise _with_hint(error, "its feed has it no more")
+        if url == source.location:
+            raise _with_hint(error, "its feed still names this address")
+        return replace(source, location=url)
+
+    async def _url(self, episode: Episode, call: Call) -> str | None:
+        async with self._turn:
+            at, urls = self._read.get(episode.feed, (float("-inf"), {}))
+            if self._clock() - at > FRESH_S:
+                feed = await read_feed(call, locate(episode.feed), {})
+                urls = {said["guid"]: said["url"] for said in feed.chosen} if feed is not None else {}
+                self._keep(episode.feed, urls)
+        return urls.get(episode.guid)
+
+    def _keep(self, feed: str, urls: dict[str, str]) -> None:
+        self._read.pop(feed, None)
+        self._read[feed] = (self._clock(), urls)
+        while len(self._read) > _MOST:
+            del self._read[next(iter(self._read))]
 
 
 def _with_hint(error: SourceError, hint: str) -> SourceError:

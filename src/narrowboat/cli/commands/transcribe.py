@@ -12,7 +12,7 @@ import importlib.util
 from collections.abc import Sequence
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.options import Option, folder, number_range, one_of, size, text
+from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.cli.submitting import submitting, whole
@@ -22,6 +22,7 @@ from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.transcribe.outputs_workflow import DEFAULT_WORDS, FORMATS, after_options
 from narrowboat.pipelines.transcribe.workflow import PIPELINE, options
+from narrowboat.runner.feeds import Wanted
 from narrowboat.values import Json
 
 _NEEDED = ("av", "ctranslate2", "earshot", "numpy")
@@ -30,7 +31,11 @@ _NEEDED = ("av", "ctranslate2", "earshot", "numpy")
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What comes without a flag."""
     parser.add_argument(
-        "sources", nargs="+", metavar="SOURCE", help="a file with sound, video files too, or an http(s) address"
+        "sources",
+        nargs="+",
+        metavar="SOURCE",
+        help="a file with sound, video files too, or an http(s) address; of a podcast's feed (RSS, Atom) all episodes,"
+        " or those that --latest, --since and --match choose",
     )
 
 
@@ -38,7 +43,8 @@ def run(values: argparse.Namespace, out: Output) -> int:
     """Transcribe and say how it went."""
     check_speech()
     values.out = values.out or values.home / "outputs"
-    submit = submit_all([whole(source) for source in values.sources], values)
+    episodes = Wanted(values.latest, values.since, values.match)
+    submit = submit_all([whole(source) for source in values.sources], values, episodes)
     check_out(values.out)
     code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.preload))
     out.data(report)
@@ -75,12 +81,23 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
     )
 
 
-def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:
-    """What submits the sources with the options of the command line."""
+def submit_all(sources: Sequence[str], values: argparse.Namespace, episodes: Wanted | None = None) -> Submit:
+    """What submits the sources with the options of the command line; ``episodes`` where some may be feeds."""
     formats = list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
-    return submitting(PIPELINE, sources, job_options(values), values, formats=formats)
+    return submitting(PIPELINE, sources, job_options(values), values, formats=formats, episodes=episodes)
 
 
+#: Which episodes of a feed.
+EPISODES = (
+    Option("--latest", "of a feed: the newest N episodes", count, "N"),
+    Option("--since", "of a feed: episodes since a date (2026-11-01), or not older than so long (7d)", moment, "DATE"),
+    Option(
+        "--match",
+        "of a feed: episodes with this in their title, whatever its case; /…/ is a regular expression",
+        matching,
+        "TEXT",
+    ),
+)
 OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
 #: What is made of a transcript.
 AFTER = (
@@ -106,11 +123,14 @@ COMMAND = Command(
     "sound or video to text: txt, srt, vtt, json",
     "Writes DIR/NAME.FORMAT for each source. What was done before is not done again: a job that was interrupted goes"
     "\non after its last finished segment, another format is written without computing anew. Where another file has"
-    "\nthe name already, NAME-2 is used.",
+    "\nthe name already, NAME-2 is used. Episodes of a feed are named after their titles and known by their guids: the"
+    "\nsame command does those that have come since.",
     """\
 narrowboat transcribe talk.mp3
 narrowboat transcribe *.mp3 --out transcripts --formats txt,srt --memory 1G
 narrowboat transcribe https://example.org/episode.mp3 --model local:whisper-tiny.en
+narrowboat transcribe https://example.org/feed.xml --latest 5
+narrowboat transcribe https://example.org/feed.xml --since 30d --match interview
 narrowboat transcribe talk.mp3 --summary --summary-words 100-200
 narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
@@ -128,6 +148,7 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
         ),
         Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
         *AFTER,
+        *EPISODES,
         Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
         Option("--again", "forget what was done of these sources and do it again"),
         Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),

@@ -48,6 +48,7 @@ async def transcribe(job: Job) -> None:
         "source": job.name,
         "engine": {"name": model.name, "version": model.version},
         "language": await _language(job, recognise),
+        **({"episode": job.source.episode.about} if job.source.episode is not None else {}),
     }
     await written(job, recognise, given, facts)
 
