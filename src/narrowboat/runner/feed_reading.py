@@ -9,19 +9,21 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 from narrowboat.errors import SourceError, UsageError
-from narrowboat.runner.entries import Call
 from narrowboat.runner.steps import Step, digest
 from narrowboat.shown import safe_text
 from narrowboat.sizes import MIB, format_size
 from narrowboat.sources.locate import Episode, Source, safe_stem
 from narrowboat.values import Demand, Facts, Json
 
+#: Runs steps that share a scratch folder; the result of one.
+RunStep: TypeAlias = Callable[[Step, dict[str, Json]], Awaitable[Json]]
 #: Bytes of the largest feed that is read; the largest of real podcasts have about 30 MiB.
 MOST_BYTES = 64 * MIB
 #: As measured for fetching: the document goes to the disk in pieces.
@@ -75,12 +77,11 @@ def check_installed() -> None:
 
 
 async def read_feed(
-    call: Call, place: Source, asked: dict[str, Json], known: tuple[str | None, str | None] = (None, None)
+    call: RunStep, place: Source, asked: dict[str, Json], known: tuple[str | None, str | None] = (None, None)
 ) -> Document | None:
     """The feed at ``place``; None when it is in the state that is ``known`` (``etag`` and ``modified``).
 
     Args:
-        call: runs steps that share a scratch folder.
         asked: ``latest``, ``since``, ``match``, ``guid``: see ``sources.feed.read``.
 
     Raises:

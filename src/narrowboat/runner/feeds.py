@@ -20,11 +20,10 @@ from urllib.parse import urlsplit
 from narrowboat.errors import Interrupted, NarrowboatError
 from narrowboat.journal.journal import Journal
 from narrowboat.runner.entries import Call
-from narrowboat.runner.feed_reading import Document, episode_source, feed_key, read_feed
+from narrowboat.runner.feed_reading import Document, RunStep, episode_source, feed_key, read_feed
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.scratch import Scratch
-from narrowboat.runner.steps import Step
 from narrowboat.sources.locate import Source, locate
 from narrowboat.values import Json
 
@@ -139,14 +138,10 @@ class Feeds:
             return None
 
     @asynccontextmanager
-    async def _folder(self) -> AsyncIterator[Call]:
+    async def _folder(self) -> AsyncIterator[RunStep]:
         folder = self._scratch.root / f"feed-{time.monotonic_ns():x}"
-
-        async def call(step: Step, given: Json, *, scratch: Path | None = None) -> Json:
-            return await self._call(step, given, scratch=scratch or folder)
-
         try:
-            yield call
+            yield partial(self._call, scratch=folder)
         finally:
             await self._scratch.drop(folder)
 

@@ -125,7 +125,10 @@ class Job:
         try:
             fetched = await self._run(key, FETCH, given, {}, at)
         except SourceError as error:
-            self.source = await self._shop.lookups.moved(self.source, error, self._call)
+            # Not journaled: what a feed says has whole addresses.
+            self.source = await self._shop.lookups.moved(
+                self.source, error, lambda step, given: self.afresh(step, given, given)
+            )
             await self._journal.set_address(self._identity, self.source.address)
             self.log("its feed names another address now, which is tried")
             given, at = self._fetching(cap)
@@ -308,16 +311,9 @@ class Job:
         record = await JournalRecord.begin(self._journal, self._claim, key, step, given)
         return await self._step_run(step, record, {**given, **at} if at else given, facts).result()
 
-    async def _call(self, step: Step, given: Json, *, scratch: Path | None = None) -> Json:
-        """Run a step that tells about the source; what it says is not journaled, for it has whole addresses."""
-        return await self._step_run(step, NoRecord(), given, given, scratch).result()
-
-    def _step_run(
-        self, step: Step, record: Record, given: Json, facts: Facts, scratch: Path | None = None
-    ) -> StepRun | CallRun:
-        folder = scratch or self._scratch
+    def _step_run(self, step: Step, record: Record, given: Json, facts: Facts) -> StepRun | CallRun:
         if step.client is not None:
-            return CallRun(self._shop, step, record, self._live, given=given, facts=facts, scratch=folder)
+            return CallRun(self._shop, step, record, self._live, given=given, facts=facts, scratch=self._scratch)
         return StepRun(
             self._shop,
             step,
@@ -325,7 +321,7 @@ class Job:
             self._live,
             given=given,
             facts=facts,
-            scratch=folder,
+            scratch=self._scratch,
             alone=self._alone,
         )
 

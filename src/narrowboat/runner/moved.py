@@ -12,8 +12,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from narrowboat.errors import Interrupted, NarrowboatError, SourceError
-from narrowboat.runner.entries import Call
-from narrowboat.runner.feed_reading import read_feed
+from narrowboat.runner.feed_reading import RunStep, read_feed
 from narrowboat.sources.locate import Episode, Source, locate
 
 #: Answers by which an address may have run out, or be for somebody else now.
@@ -32,7 +31,7 @@ class Lookups:
         self._read: dict[str, tuple[float, dict[str, str]]] = {}
         self._turn = asyncio.Lock()
 
-    async def moved(self, source: Source, error: SourceError, call: Call) -> Source:
+    async def moved(self, source: Source, error: SourceError, call: RunStep) -> Source:
         """The episode with the address that its feed names now.
 
         Args:
@@ -58,7 +57,7 @@ class Lookups:
             raise _with_hint(error, "its feed still names this address")
         return replace(source, location=url)
 
-    async def _url(self, episode: Episode, call: Call) -> str | None:
+    async def _url(self, episode: Episode, call: RunStep) -> str | None:
         async with self._turn:
             at, urls = self._read.get(episode.feed, (float("-inf"), {}))
             if self._clock() - at > FRESH_S:
