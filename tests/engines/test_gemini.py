@@ -193,13 +193,17 @@ def test_what_is_journaled_holds_no_key(model: RemoteModel, told: Told, sound: F
         ({"kind": "cut_body", "op": "upload_chunk"}, RemoteError, []),
         ({"kind": "malformed", "op": "upload_chunk"}, RemoteError, []),
         ({"kind": "hang", "op": "upload_chunk"}, RemoteError, []),
+        ({"kind": "404", "op": "upload_chunk"}, RemoteError, []),
+        ({"kind": "503", "op": "upload_chunk", "late": True}, RemoteError, []),
+        ({"kind": "cut", "op": "upload_chunk", "late": True}, RemoteError, []),
         ({"kind": "500", "op": "file_get"}, RemoteError, []),
+        ({"kind": "404", "op": "file_get"}, RemoteError, []),
         ({"kind": "file_failed", "op": "upload_start"}, EngineError, []),
         ({"kind": "file_stuck", "op": "upload_start"}, RemoteError, []),
         ({"kind": "503", "op": "generate"}, RemoteError, []),
         ({"kind": "blocked", "op": "generate"}, EngineError, []),
     ],
-    ids=lambda value: f"{value['op']} {value['kind']}" if isinstance(value, dict) else "",
+    ids=lambda value: " ".join(map(str, value.values())) if isinstance(value, dict) else "",
 )
 def test_nothing_is_left_whatever_fails_and_nothing_is_sent_twice(
     model: RemoteModel,

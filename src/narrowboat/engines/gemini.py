@@ -45,6 +45,7 @@ PROCESSING_S = 300.0
 #: An address that chooses the version of the API. Without it the client takes v1, and many servers have v1beta alone.
 _VERSIONED = re.compile(r"(.*)/(v\d+(?:alpha|beta)?)")
 _BLOCK = 64 << 10  # bytes of a file that are in memory while it is sent
+_GONE = {404, 410}  # statuses of an upload that the server does not know any more
 _ENDED = {"STOP", "FINISH_REASON_UNSPECIFIED", None}
 _CUT = {"MAX_TOKENS", "CONTINUATION"}
 _NOBODY_KNOWS = {"OTHER", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"}
@@ -140,15 +141,20 @@ def _put(model: RemoteModel, body: _Body, name: str, mime: str) -> types.File:
     with _explained(model) as client:
         try:
             put = client.files.upload(file=body, config=types.UploadFileConfig(name=name, mime_type=mime))
-        except errors.APIError:
+        except errors.APIError as error:
             body.refused = not body.begun
+            if body.begun and error.code in _GONE:
+                raise _lost(model, error) from None
             raise
         with wire.limited(min(PROCESSING_S, wire.look())):
             wait = _POLL_S
             while put.state == types.FileState.PROCESSING:
                 wire.pause(wait)
                 wait = min(2 * wait, _MOST_POLL_S)
-                put = client.files.get(name=name)
+                try:
+                    put = client.files.get(name=name)
+                except errors.APIError as error:
+                    raise (_lost(model, error) if _not_there(error) else error) from None
     if put.state == types.FileState.FAILED:
         said = cleaned(str(put.error.message or "") if put.error else "", key_of(model))
         raise EngineError(f"{model.name} can't read the file{': ' if said else ''}{said}", reason="file_failed")
@@ -173,9 +179,19 @@ def _delete(model: RemoteModel, name: str) -> None:
         try:
             client.files.delete(name=name)
         except errors.APIError as error:
-            # Of a file that is not there the server says that it may not be there, or may be somebody else's.
-            if error.code != 404 and not (error.code == 403 and "not exist" in str(error.message)):
+            if not _not_there(error):
                 raise
+
+
+def _not_there(error: errors.APIError) -> bool:
+    """Of a file that is not there the server says that it may not be there, or may be somebody else's."""
+    return error.code == 404 or (error.code == 403 and "not exist" in str(error.message))
+
+
+def _lost(model: RemoteModel, error: errors.APIError) -> RemoteError:
+    """A file that was being put there is not there any more: the next try puts it there anew."""
+    facts: dict[str, Any] = {"status": error.code, "wait_s": None, "quota": False}
+    return RemoteError(f"{model.name} has lost a file on its way ({error.code})", hint="try again later", **facts)
 
 
 class _Body(io.RawIOBase):
