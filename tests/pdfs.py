@@ -103,13 +103,13 @@ def _outline(entries: Sequence[tuple[int, str, int]]) -> Objects:
 
 
 def chapters(path: Path, count: int, pages_each: int = 2) -> Path:
-    """A book whose chapter n speaks of the lock number n, with an outline."""
+    """A book whose chapter n speaks of the lock number n, with an outline; its title is the file's name."""
     pages = [
         [f"Lock number {n + 1} was built in {1800 + n}.", f"Part {p + 1} of it tells of the keeper of lock {n + 1}."]
         for n in range(count)
         for p in range(pages_each)
     ]
-    return book(path, pages, outline=[(1, f"Lesson {n + 1}", n * pages_each) for n in range(count)])
+    return book(path, pages, outline=[(1, f"Lesson {n + 1}", n * pages_each) for n in range(count)], title=path.stem)
 
 
 def packed_twice(size: int) -> bytes:

@@ -19,8 +19,10 @@ def fraction(job: JobStatus) -> float | None:
 
 
 def speed(job: JobStatus) -> str:
-    """``12.3×`` for a recognition, ``3.1 MiB of 40 MiB`` for a download, else nothing."""
+    """``12.3×`` for a recognition, ``12 of 40`` for parts, ``3.1 MiB of 40 MiB`` for a download, else nothing."""
     done, rate = job.facts.get("bytes_done"), job.facts.get("speed")
+    if "parts" in job.facts:
+        return f"{job.facts['parts_done']} of {job.facts['parts']}"
     if isinstance(rate, int | float):
         return f"{rate:.1f}×"
     if isinstance(done, int | float):

@@ -167,6 +167,7 @@ class CallRun:
             abandon(future)
             raise
         self._live.waiting = False
+        self._live.stage = self._step.name
         self._live.calls += 1
         self._shop.granted()
         return reservation

@@ -28,8 +28,9 @@ TEXTS = Step("narrowboat.pipelines.extract.texts:texts", demand=reading_demand, 
 TOGETHER, WAITING = 16, 64
 #: What is no failure of one section: the job can't go on, or is not to.
 _OF_THE_JOB = (Interrupted, CannotFit, DiskFull, LeaseLost, JournalError)
-#: Statuses that every other question would get as well: a bad key, no such model.
-_FOR_ALL = (401, 403, 404)
+#: Questions that are refused in the same words, before any is answered, after which the others are not asked: a bad
+#: key, no such model.
+_REFUSALS = 3
 
 
 @dataclass(slots=True)
@@ -104,13 +105,14 @@ class _Asking:
         self._step = step
         self._engine = engine
         self._count = len(outcomes)
-        self._done = 0
+        self._done = self._answers = 0
+        self._refused: Counter[str] = Counter()
         self._room = asyncio.Semaphore(WAITING)
 
     def tell(self, done: int) -> None:
         """So many more have come to an end."""
         self._done += done
-        self._job.progress(self._done / self._count, sections=self._done, of=self._count)
+        self._job.progress(self._done / self._count, parts_done=self._done, parts=self._count)
 
     async def known(self, outcome: Outcome) -> bool:
         """True when the journal has its answer; its key is then that of the answer that counts."""
@@ -161,7 +163,7 @@ class _Asking:
         except _OF_THE_JOB:
             raise
         except NarrowboatError as error:
-            if isinstance(error, EngineError) and error.facts.get("status") in _FOR_ALL:
+            if self._is_for_all(error):
                 raise
             outcome.error = error.to_json()
             self._job.log(f"section {outcome.number}, {outcome.name!r}: {error.message}")
@@ -171,6 +173,12 @@ class _Asking:
                     Path(file["path"]).unlink(missing_ok=True)
             self._room.release()
         self.tell(1)
+
+    def _is_for_all(self, error: NarrowboatError) -> bool:
+        if self._answers or not isinstance(error, EngineError) or error.facts.get("status") is None:
+            return False
+        self._refused[error.message] += 1
+        return self._refused[error.message] >= _REFUSALS
 
     async def _ask(self, outcome: Outcome, file: dict[str, Json]) -> None:
         options = self._job.options
@@ -187,6 +195,7 @@ class _Asking:
         at = {"path": file["path"], "number": outcome.number, "count": self._count, "document": self._job.name}
         facts: Facts = {"characters": file.get("characters", 0), "schema": bool(options["schema"])}
         first = await self._job.run(self._step, given, facts, at=at, key=outcome.key)
+        self._answers += 1
         if first["complaint"] is not None:
             given = {**given, "before": first["text"], "complaint": first["complaint"]}
             await self._job.run(self._step, given, facts, at=at, key=_again(outcome.key))

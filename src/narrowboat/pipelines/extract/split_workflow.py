@@ -53,7 +53,7 @@ async def _cut(job: Job, document: Document, todo: list[Outcome]) -> dict[str, s
             outcome.error = file["error"]
             if file["error"] is None:
                 made[outcome.key] = file["path"]
-        job.progress((begin + len(some)) / len(todo), sections=begin + len(some), of=len(todo))
+        job.progress((begin + len(some)) / len(todo), parts_done=begin + len(some), parts=len(todo))
     return made
 
 
