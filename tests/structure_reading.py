@@ -27,7 +27,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "runner": BASE | SUPERVISOR,
     "workflows": BASE | {"runner", "catalogue", "root"},
     "steps": BASE | {"sources", "media", "engines", "catalogue"},
-    "cli": BASE | {"memory", "runner", "workflows", "catalogue", "root"},
+    "cli": BASE | {"memory", "runner", "service", "workflows", "catalogue", "root"},
     "service": BASE | {"memory", "runner", "workflows", "catalogue", "root"},
     "root": BASE | {"memory", "runner"},  # the public names, gathered in narrowboat/__init__.py
 }

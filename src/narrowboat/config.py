@@ -86,6 +86,12 @@ def proxy_for(url: str) -> str | None:
     return None if found is None or proxy_bypass(parts.netloc) else found
 
 
+def service_keys(environment: Mapping[str, str] | None = None) -> list[str]:
+    """Keys of the service that the environment names: ``NARROWBOAT_KEYS``, with commas between. Never show them."""
+    text = (os.environ if environment is None else environment).get(f"{PREFIX}KEYS", "")
+    return [key.strip() for key in text.split(",") if key.strip()]
+
+
 def default_home() -> Path:
     """Where journal, scratch and default outputs are: ``NARROWBOAT_HOME``, else ``~/.narrowboat``."""
     return Path(setting("home") or Path.home() / ".narrowboat")

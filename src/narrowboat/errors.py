@@ -194,6 +194,56 @@ class Interrupted(NarrowboatError):
     retryable = True
 
 
+class Unauthorised(NarrowboatError):
+    """The service wants a key, and none or a wrong one came."""
+
+    code = "unauthorised"
+
+
+class Forbidden(NarrowboatError):
+    """The service does not take this request from there: another site's page, or a name that is not the service's."""
+
+    code = "forbidden"
+
+
+class Conflict(NarrowboatError):
+    """What is asked for does not go together with what is there: a key of an earlier request with another body."""
+
+    code = "conflict"
+
+
+class NotAllowed(NarrowboatError):
+    """An address of the service does not know this method."""
+
+    code = "not_allowed"
+
+
+class MediaType(NarrowboatError):
+    """A body comes in a form that is not taken there."""
+
+    code = "media_type"
+
+
+class BadRange(NarrowboatError):
+    """A part of a file is asked for that it does not have. Facts: ``size_bytes``."""
+
+    code = "bad_range"
+
+
+class QueueFull(NarrowboatError):
+    """As much waits as may wait. Facts: ``retry_after_s``, when a place is expected to be free."""
+
+    code = "queue_full"
+    retryable = True
+
+
+class TooSlow(NarrowboatError):
+    """A body did not come in the time that it may take. Facts: ``limit_s``."""
+
+    code = "too_slow"
+    retryable = True
+
+
 class JournalError(NarrowboatError):
     """The journal can't be read or written: corrupt, or of a newer version."""
 
@@ -225,6 +275,14 @@ STATUS: dict[str, tuple[int, int]] = {
     "lease_lost": (1, 409),
     "cancelled": (1, 409),
     "interrupted": (130, 503),
+    "unauthorised": (2, 401),
+    "forbidden": (2, 403),
+    "conflict": (2, 409),
+    "not_allowed": (2, 405),
+    "media_type": (2, 415),
+    "bad_range": (2, 416),
+    "queue_full": (1, 429),
+    "too_slow": (1, 408),
     "journal": (1, 500),
 }
 

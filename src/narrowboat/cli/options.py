@@ -111,6 +111,13 @@ def count(text: str) -> int:
     return int(text)
 
 
+def port(text: str) -> int:
+    """A port: 0 to 65535."""
+    if not re.fullmatch(r"[0-9]{1,5}", text.strip()) or int(text) > 65535:
+        raise UsageError(f"{text!r} is no port", hint="use 1 to 65535, or 0 for any that is free")
+    return int(text)
+
+
 def number_range(text: str) -> tuple[int, int]:
     """``400-600``; ``500`` is that, give or take a tenth."""
     match = re.fullmatch(r"(\d{1,6})(?:\s*-\s*(\d{1,6}))?", text.strip())

@@ -87,6 +87,38 @@ class Jobs(Core):
         }
         return await self._read(lambda db: [job_row(row) for row in db.execute(_SQL["oldest_first"], values)])
 
+    async def page(
+        self,
+        states: Iterable[str],
+        *,
+        pipeline: str | None = None,
+        label: str | None = None,
+        before: str | None = None,
+        limit: int = 50,
+    ) -> tuple[list[JobRow], int]:
+        """The newest jobs, of those submitted before the job ``before``; and how many there are in all.
+
+        Raises:
+            NotFound: there is no job ``before``.
+        """
+        values = {
+            "states": json.dumps(list(states)),
+            "pipeline": pipeline,
+            "label": None if label is None else os_text(label),
+            "limit": limit,
+        }
+        return await self._read(lambda db: _page(db, before, values))
+
+    async def ended_before(self, at: float, limit: int = 100) -> list[str]:
+        """The ids of jobs that had ended by ``at``, in seconds since the epoch, in the order of submission."""
+        values = {"at": at, "limit": limit}
+        return await self._read(lambda db: [row["id"] for row in db.execute(_SQL["ended_before"], values)])
+
+    async def move(self, job_id: str, source: str) -> None:
+        """The same content is found at another path from now on."""
+        values = {"job": job_id, "source": os_text(source)}
+        await self._write(lambda db: db.execute(_SQL["move"], values).rowcount)
+
     async def ids_in(self, states: Iterable[str], label: str | None = None) -> list[str]:
         """The ids of jobs that are in ``states``, of one label or of any, in the order of submission."""
         values = {"states": json.dumps(list(states)), "label": None if label is None else os_text(label)}
@@ -189,6 +221,14 @@ def _row(db: sqlite3.Connection, job_id: str) -> JobRow:
     if found is None:
         raise no_such_job(job_id)
     return job_row(found)
+
+
+def _page(db: sqlite3.Connection, before: str | None, values: dict[str, Any]) -> tuple[list[JobRow], int]:
+    number = None
+    if before is not None:
+        number = db.execute(_SQL["number_of"], {"job": _meant(db, before)}).fetchone()["number"]
+    rows = [job_row(row) for row in db.execute(_SQL["page"], {**values, "before": number})]
+    return rows, int(db.execute(_SQL["how_many_of"], values).fetchone()[0])
 
 
 def _meant(db: sqlite3.Connection, text: str) -> str:

@@ -88,11 +88,14 @@ class Call(Protocol):
         ...
 
 
-async def ask(call: Call, source: Source) -> Told:
-    """What a server says of an address. One that can't be asked says nothing: fetching it will say what is wrong."""
+async def ask(call: Call, source: Source, patience_s: float | None = None) -> Told:
+    """What a server says of an address. One that can't be asked, or not in ``patience_s`` seconds, says nothing:
+    fetching it will say what is wrong.
+    """
     try:
-        said = await call(VALIDATE, {"url": source.location})
-    except NarrowboatError:
+        async with asyncio.timeout(patience_s):
+            said = await call(VALIDATE, {"url": source.location})
+    except (NarrowboatError, TimeoutError):
         return Told()
     return Told(str(said["validator"]), said["bytes"], said["type"] or "")
 

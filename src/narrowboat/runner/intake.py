@@ -50,6 +50,7 @@ class Intake:
         again: bool,
         label: str | None,
         told: Told | None = None,
+        patience_s: float | None = None,
     ) -> tuple[str, bool]:
         """See :meth:`narrowboat.Runner.submit`; the job's id, and whether it is new.
 
@@ -58,7 +59,7 @@ class Intake:
         """
         try:
             place = locate(source) if isinstance(source, str) else source
-            told = told or await self.told(place, options, again=again)
+            told = told or await self.told(place, options, again=again, patience_s=patience_s)
             identity = await identify(pipeline, place, options, told)
         except NarrowboatError as error:
             where = source if isinstance(source, str) else source.location
@@ -76,12 +77,16 @@ class Intake:
         await self._take(row, entry, options)
         return row.id, created
 
-    async def told(self, source: Source, options: dict[str, Json], *, again: bool) -> Told:
+    async def told(
+        self, source: Source, options: dict[str, Json], *, again: bool, patience_s: float | None = None
+    ) -> Told:
         """What is said of a source. One that rests is not asked: it is what it was when it failed."""
         if source.kind == "file" or source.content is not None:
             return Told()
         rests = None if again else await self._resting.row(source, self._caps.smaller(options.get("max_download")))
-        return await ask(self._call, source) if rests is None else Told(rests.told or Told().validator)
+        if rests is not None:
+            return Told(rests.told or Told().validator)
+        return await ask(self._call, source, patience_s)
 
     async def failed(
         self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None

@@ -43,8 +43,9 @@ def listing(
     return {"jobs": jobs, "total": total, "supervisor": status is not None}
 
 
-def batches(home: Path) -> list[dict[str, Any]]:
-    """The batches: the jobs of each label, counted; the one with the newest job first.
+def batches(home: Path, status: dict[str, Any] | None = None) -> list[dict[str, Any]]:
+    """The batches: the jobs of each label, counted; the one with the newest job first. ``status`` is what the
+    supervisor says, where that is known already.
 
     Returns:
         for each ``label``, ``total``, ``counts`` by state, ``progress`` from 0 to 1 (a job that has ended, however it
@@ -53,7 +54,7 @@ def batches(home: Path) -> list[dict[str, Any]]:
     Raises:
         JournalError: the journal is damaged, or of another version.
     """
-    status = status_of(home)
+    status = status_of(home) if status is None else status
     return [_batch_json(batch, status) for batch in journal.batches(home)]
 
 

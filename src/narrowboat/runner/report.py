@@ -14,13 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 from narrowboat.errors import OutputError
 from narrowboat.memory.cgroups import own_groups
-from narrowboat.workers.tiers import tiers
+from narrowboat.workers.tiers import Tier, tiers
 
 if TYPE_CHECKING:
     from narrowboat.runner.entries import Entry
     from narrowboat.runner.runner import Runner
 
 VERSION = 1
+
+
+def enforcement(runner: Runner) -> list[Tier]:
+    """The means of the guard, strongest first, and which are in force."""
+    return tiers(runner.guard.means, own_groups())
 
 
 async def report(runner: Runner) -> dict[str, Any]:
@@ -32,7 +37,7 @@ async def report(runner: Runner) -> dict[str, Any]:
         "limit_bytes": runner.budget.limit.bytes,
         "limit_source": runner.budget.limit.source,
         "budget_bytes": runner.budget.bytes,
-        "enforcement": [tier.name for tier in tiers(runner.guard.means, groups) if tier.in_force],
+        "enforcement": [tier.name for tier in enforcement(runner) if tier.in_force],
         "oom_group": any(group.kills_all() for group in groups),
         "pressure": [event.to_json() for event in runner.guard.relief.pressure.events],
         "wall_s": round(time.monotonic() - runner.started, 3),

@@ -30,6 +30,7 @@ from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.feeds import Feeds
 from narrowboat.runner.intake import Intake
+from narrowboat.runner.keeper import Keeper
 from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.mapping import Mapping, ended
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
@@ -148,6 +149,7 @@ class Runner:
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
         self._intake = Intake(self.home, self.journal, self._scheduler, self.call, self._caps)
         self.feeds = Feeds(self.journal, self._intake, self._scratch, self.call)
+        self.keeper = Keeper(self.journal, self._shop, self._scheduler, self._scratch)
         server.start()
         self.guard.start()
         self._open.callback(self.guard.stop)
@@ -216,6 +218,7 @@ class Runner:
         formats: Sequence[str] = (),
         again: bool = False,
         label: str | None = None,
+        patience_s: float | None = None,
     ) -> str:
         """Take in one job; its id.
 
@@ -226,10 +229,12 @@ class Runner:
         Args:
             out: folder of the outputs; the home's ``outputs`` when None.
             again: forget what was done and do it again.
+            patience_s: seconds that an address may take to say which version of its content it has; an address that
+                does not say so is told from others by itself alone.
         """
         found = find_pipeline(pipeline) if isinstance(pipeline, str) else pipeline
         job_id, _ = await self._intake.submit(
-            found, source, options or {}, out=out, formats=formats, again=again, label=label
+            found, source, options or {}, out=out, formats=formats, again=again, label=label, patience_s=patience_s
         )
         return job_id
 

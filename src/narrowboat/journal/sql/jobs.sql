@@ -43,6 +43,32 @@ SELECT * FROM job_rows WHERE number IN (
 -- name: how_many_of_label
 SELECT count(*) FROM jobs WHERE label = CAST(:label AS TEXT) AND state IN (SELECT value FROM json_each(:states));
 
+-- name: page
+-- Newest first, from below a number on; chosen from the index alone where that can be.
+SELECT * FROM job_rows WHERE number IN (
+    SELECT number FROM jobs
+    WHERE state IN (SELECT value FROM json_each(:states))
+      AND (:pipeline IS NULL OR pipeline = :pipeline)
+      AND (:label IS NULL OR label = CAST(:label AS TEXT))
+      AND (:before IS NULL OR number < :before)
+    ORDER BY number DESC LIMIT :limit
+) ORDER BY number DESC;
+
+-- name: how_many_of
+SELECT count(*) FROM jobs
+WHERE state IN (SELECT value FROM json_each(:states))
+  AND (:pipeline IS NULL OR pipeline = :pipeline)
+  AND (:label IS NULL OR label = CAST(:label AS TEXT));
+
+-- name: number_of
+SELECT number FROM jobs WHERE id = :job;
+
+-- name: ended_before
+SELECT id FROM jobs WHERE ended < :at AND state IN ('done', 'failed', 'cancelled') ORDER BY number LIMIT :limit;
+
+-- name: move
+UPDATE jobs SET source = CAST(:source AS TEXT) WHERE id = :job;
+
 -- name: ids_in
 SELECT id FROM jobs
 WHERE state IN (SELECT value FROM json_each(:states)) AND (:label IS NULL OR label = CAST(:label AS TEXT))

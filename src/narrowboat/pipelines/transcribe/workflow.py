@@ -78,6 +78,11 @@ def _recognise(model: SpeechModel, most_cores: int) -> Step:
     return RECOGNISE.with_engine(model.name, demand)
 
 
+def recognise_step(options: dict[str, Json], cores: int) -> Step:
+    """The step of a job that needs the most memory, for who wants to know before the job runs."""
+    return _recognise(speech_model(str(options["model"])), most_cores=cores)
+
+
 async def _language(job: Job, step: Step) -> Json:
     """The language that was asked for, or the one that was found."""
     if job.options["language"] is not None:

@@ -1,0 +1,1 @@
+"""The service: the runner behind HTTP, and a page."""

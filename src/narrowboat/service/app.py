@@ -1,0 +1,29 @@
+"""The application: all operations behind one door.
+
+Covers: which operations there are, in the order of the document.
+Does not cover: serving it (``server``).
+"""
+
+from __future__ import annotations
+
+from narrowboat.service import batches, events, health, jobs, openapi, outputs, page
+from narrowboat.service.door import Door
+from narrowboat.service.operations import Operation
+from narrowboat.service.routes import Routes
+from narrowboat.service.service import Service
+from narrowboat.service.shapes import SCHEMAS
+
+OPERATIONS: list[Operation] = [
+    *jobs.OPERATIONS,
+    *outputs.OPERATIONS,
+    *batches.OPERATIONS,
+    *events.OPERATIONS,
+    *health.OPERATIONS,
+    *page.OPERATIONS,
+]
+
+
+def application(service: Service) -> Door:
+    """What a server serves."""
+    service.document = openapi.document(OPERATIONS, SCHEMAS)
+    return Door(service, Routes(OPERATIONS))

@@ -1,0 +1,170 @@
+"""The life of the service: a runner, a socket, signals.
+
+Covers: taking the address, going on with what was left, serving, ending in order.
+Does not cover: what is served (``app``), the options (``cli/commands/serve``).
+
+At the end nothing new is taken while what runs gets its time (``drain``); then work is stopped at an item boundary and
+kept. The next start goes on with it before it takes anything in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ipaddress
+import signal
+import socket
+from collections.abc import Coroutine, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import uvicorn
+
+from narrowboat.errors import UsageError
+from narrowboat.runner.runner import Runner
+from narrowboat.service.app import application
+from narrowboat.service.connections import MOST, PatientProtocol
+from narrowboat.service.keys import Keys
+from narrowboat.service.logs import Log
+from narrowboat.service.service import Service, Settings
+
+#: Bytes of a request's head.
+_HEAD = 32 << 10
+#: Seconds that running steps get to reach an item boundary after the drain, and that answers get to be sent.
+_STOP_S, _ANSWERS_S = 4.0, 1
+
+
+@dataclass(frozen=True, slots=True)
+class Address:
+    """Where a service listens. Port 0 takes any that is free."""
+
+    host: str
+    port: int
+
+    @property
+    def loopback(self) -> bool:
+        """Whether only this machine can reach it."""
+        if self.host == "localhost":
+            return True
+        try:
+            return ipaddress.ip_address(self.host).is_loopback
+        except ValueError:
+            return False
+
+
+def bind(address: Address) -> socket.socket:
+    """The socket, which does not listen yet: a taken address is told before anything starts.
+
+    Raises:
+        UsageError: it can't be had.
+    """
+    try:
+        family, kind, _, _, where = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        found = socket.socket(family, kind)
+        found.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        found.bind(where)
+    except OSError as error:
+        raise UsageError(
+            f"{address.host}:{address.port} can't be listened on: {error.strerror or error}",
+            hint="choose another with --host and --port",
+        ) from error
+    return found
+
+
+class _Server(uvicorn.Server):
+    """uvicorn's, without its signals: they are ours to answer.
+
+    Attributes:
+        up: set when it takes connections.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.up = asyncio.Event()
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Begin to listen."""
+        await super().startup(sockets)
+        self.up.set()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
+
+
+async def serve(runner: Runner, bound: socket.socket, settings: Settings, keys: Keys, log: Log, drain_s: float) -> None:
+    """Serve until a signal ends it.
+
+    Args:
+        runner: entered.
+        bound: from :func:`bind`; closed at the end.
+        drain_s: seconds that running jobs get to end.
+    """
+    service = Service(runner, settings, keys, log)
+    resumed = await runner.keeper.resume(runner.retry)
+    server = _Server(_config(service))
+    tasks = [asyncio.create_task(service.watch.run()), asyncio.create_task(service.sweep())]
+    serving = asyncio.create_task(server.serve(sockets=[bound]))
+    ends = _ends()
+    try:
+        await _first(server.up.wait(), serving)
+        host, port = bound.getsockname()[:2]
+        shown = f"[{host}]" if ":" in host else host
+        log("listening", address=f"http://{shown}:{port}", resumed=resumed, open=settings.open)
+        await _first(ends.wait(), serving)
+        await _end(service, drain_s)
+    finally:
+        service.watch.close()
+        server.should_exit = True
+        await asyncio.wait([serving])
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+    for done in (serving, *tasks):
+        if not done.cancelled():
+            done.result()
+    log("ended")
+
+
+async def _end(service: Service, drain_s: float) -> None:
+    service.draining = True
+    service.log("ending", queued=service.queued(), drain_s=drain_s)
+    await service.runner.drain(drain_s)
+    await service.runner.stop(_STOP_S)
+    await service.watch.look()  # whoever waits for a job that has ended just now hears of it
+
+
+async def _first(happens: Coroutine[Any, Any, object], serving: asyncio.Task[None]) -> None:
+    """Wait for something, or for the end of serving."""
+    waiting = asyncio.ensure_future(happens)
+    await asyncio.wait([waiting, serving], return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+
+
+def _ends() -> asyncio.Event:
+    """Set by the first signal that means the end."""
+    event, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        if signal.getsignal(number) != signal.SIG_IGN:
+            loop.add_signal_handler(number, event.set)
+    return event
+
+
+def _config(service: Service) -> uvicorn.Config:
+    return uvicorn.Config(
+        application(service),
+        http=PatientProtocol,
+        loop="asyncio",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=MOST,
+        timeout_keep_alive=15,
+        timeout_graceful_shutdown=_ANSWERS_S,
+        h11_max_incomplete_event_size=_HEAD,
+    )
