@@ -79,6 +79,7 @@ class Session:
         self._display = display
         self._drain_s = drain_s
         self._draining = False
+        self._not_all_submitted = False
         self._told: dict[str, Entry] = {}
         self._pressure: str | None = None
         self._stops: list[asyncio.Task[None]] = []
@@ -86,7 +87,8 @@ class Session:
     @property
     def interrupted(self) -> bool:
         """True when a signal has stopped the run before all was done."""
-        return bool(self._stops) and any(entry.state not in ENDED for entry in self._runner.entries)
+        unfinished = any(entry.state not in ENDED for entry in self._runner.entries)
+        return bool(self._stops) and (unfinished or self._not_all_submitted)
 
     async def follow(self, submit: Submit) -> None:
         """Submit, and show everything until all jobs have ended or the run was stopped."""
@@ -103,6 +105,7 @@ class Session:
             self._display.close()
             submitting.cancel()
             await asyncio.wait([submitting])
+            self._not_all_submitted = submitting.cancelled()
         if not submitting.cancelled() and not self._stops:
             submitting.result()
 

@@ -1,6 +1,7 @@
 """Giving sources to a runner, whatever is to be made of them.
 
-Covers: files in their order and addresses beside them, the same content given twice, what is said of feeds.
+Covers: files in their order, addresses and standard input beside them, the same content given twice, what is said of
+feeds.
 Does not cover: options of a pipeline (``commands/``), what follows (``session``).
 """
 
@@ -12,7 +13,10 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from narrowboat.cli.display import Display
+from narrowboat.cli.options import Option, text
 from narrowboat.cli.session import Submit
+from narrowboat.cli.standard_input import DASH, check_standard_input, standard_input
+from narrowboat.errors import UsageError
 from narrowboat.runner.feed_reading import Document
 from narrowboat.runner.feeds import Wanted
 from narrowboat.runner.pipeline import Pipeline
@@ -20,13 +24,28 @@ from narrowboat.runner.runner import Runner
 from narrowboat.shown import safe_source
 from narrowboat.values import Json
 
+NAME = Option("--name", "what to call that which comes from standard input (default: stdin)", text, "TEXT")
 #: Addresses that are asked at the same time whether they have changed.
 _ASKED_AT_ONCE = 4
 
 
 def whole(source: str) -> str:
-    """A path from the root, so that a later retry from elsewhere means the same file; an address as it is."""
-    return source if "://" in source or not source.strip() else str(Path(source).expanduser().absolute())
+    """A path from the root, so that a later retry from elsewhere means the same file; an address, and -, as it is."""
+    if "://" in source or source == DASH or not source.strip():
+        return source
+    return str(Path(source).expanduser().absolute())
+
+
+def check_sources(sources: Sequence[str], name: str | None) -> None:
+    """See that - can be read, and is what a name is given to.
+
+    Raises:
+        UsageError: it can't, or there is none.
+    """
+    if DASH in sources:
+        check_standard_input()
+    elif name is not None:
+        raise UsageError("--name is for what comes from standard input", hint="give - as a source, or leave it out")
 
 
 def submitting(
@@ -38,22 +57,27 @@ def submitting(
     formats: Sequence[str],
     episodes: Wanted | None = None,
 ) -> Submit:
-    """What submits the sources: files in their order, and addresses, which may be slow to answer, beside them.
+    """What submits the sources: files in their order, and addresses and standard input, which may be slow, beside them.
 
     Args:
         wanted: the options of the jobs.
-        values: ``out``, ``again`` and ``label`` of the command line.
+        values: ``out``, ``again`` and ``label`` of the command line, and ``name`` where it has that.
         episodes: which of them are meant where a source is a feed; None: there are no feeds among these.
+
+    Raises:
+        UsageError: standard input is among them, and nothing can come from it.
     """
+    name = getattr(values, "name", None)
+    check_sources(sources, name)
 
     async def submit(runner: Runner, display: Display) -> None:
         asking = asyncio.Semaphore(_ASKED_AT_ONCE)
         first: dict[str, str] = {}
 
-        async def one(source: str) -> None:
+        async def one(source: str, path: str | None = None) -> None:
             more = {"out": values.out, "formats": formats, "again": values.again, "label": values.label}
-            if episodes is None:
-                job_id = await runner.submit(pipeline, source, wanted, **more)
+            if episodes is None or path is not None:
+                job_id = await runner.submit(pipeline, path or source, wanted, **more)
             else:
                 taken = await runner.feeds.submit(pipeline, source, wanted, episodes, **more)
                 if taken.feed is not None:
@@ -68,13 +92,20 @@ def submitting(
             async with asking:
                 await one(source)
 
+        async def sent() -> None:
+            limit = wanted.get("max_download")
+            path = await runner.receive(standard_input(), name or "stdin", shown="standard input", max_bytes=limit)
+            await one("standard input", path)
+
         try:
             async with asyncio.TaskGroup() as group:
                 for source in dict.fromkeys(sources):
                     if "://" in source:
                         group.create_task(address(source))
+                    elif source == DASH:
+                        group.create_task(sent())
                 for source in dict.fromkeys(sources):
-                    if "://" not in source:
+                    if "://" not in source and source != DASH:
                         await one(source)
         except ExceptionGroup as several:
             raise several.exceptions[0] from None

@@ -7,6 +7,7 @@ Does not cover: when to do which (``runner/``), its steps (``steps``).
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Iterable
 from pathlib import Path
@@ -196,6 +197,20 @@ class Jobs(Core):
         text = dump(options)
         return await self._write(lambda db: _set_options(db, job_id, text))
 
+    async def set_source(self, job_id: str, path: str) -> None:
+        """The job's content lies elsewhere now.
+
+        Raises:
+            UsageError: it is running.
+        """
+        await self._write(lambda db: _set_source(db, job_id, os_text(path)))
+
+    async def needed_sources(self, folder: Path) -> set[str]:
+        """The files below ``folder`` that a job is, or may still be, worked on with: it is queued, runs, or failed
+        and its source was not at fault."""
+        values = {"folder": os_text(os.fspath(folder) + os.sep)}
+        return await self._read(lambda db: {row["source"] for row in db.execute(_SQL["needed_below"], values)})
+
     async def restart(self, job_id: str) -> JobRow:
         """Queue a job anew: items, steps and attempts are forgotten; its files keep their names.
 
@@ -327,6 +342,11 @@ def _set_options(db: sqlite3.Connection, job_id: str, options: str) -> JobRow:
     _not_running(db, job_id)
     db.execute(_SQL["set_options"], {"job": job_id, "options": options})
     return _row(db, job_id)
+
+
+def _set_source(db: sqlite3.Connection, job_id: str, path: str | bytes) -> None:
+    _not_running(db, job_id)
+    db.execute(_SQL["set_source"], {"job": job_id, "source": path})
 
 
 def _restart(db: sqlite3.Connection, job_id: str) -> JobRow:

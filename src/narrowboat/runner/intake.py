@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from narrowboat.errors import NarrowboatError, UsageError
+from narrowboat.errors import NarrowboatError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
 from narrowboat.runner.entries import Call, Entry, Told, ask, identify
@@ -18,6 +18,7 @@ from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.scheduler import LEASE_S, Scheduler
 from narrowboat.runner.steps import digest
+from narrowboat.runner.uploads import Uploads
 from narrowboat.shown import safe_source
 from narrowboat.sources.locate import Source, locate, restored
 from narrowboat.values import Caps, Json
@@ -31,10 +32,13 @@ class Intake:
         caps: what users have capped.
     """
 
-    def __init__(self, home: Path, journal: Journal, scheduler: Scheduler, call: Call, caps: Caps) -> None:
+    def __init__(
+        self, home: Path, journal: Journal, scheduler: Scheduler, uploads: Uploads, call: Call, caps: Caps
+    ) -> None:
         self._home = home
         self._journal = journal
         self._scheduler = scheduler
+        self._uploads = uploads
         self._call = call
         self._caps = caps
         self._resting = Resting(journal)
@@ -75,6 +79,7 @@ class Intake:
             wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
         entry = Entry(row.id, pipeline, place, wanted=wanted, label=row.label, told=told, anyway=again)
         await self._take(row, entry, options)
+        await self._uploads.release(place.location)  # where the same content is worked on already, or was
         return row.id, created
 
     async def told(
@@ -115,6 +120,7 @@ class Intake:
                 return
             await self._scheduler.wait([row.id])
             row = await self._journal.job(row.id)
+        await self._move(row, entry.source)
         if row.state == "done" and not entry.wanted:
             entry.again = True
             self._scheduler.finished(entry, "done", None)
@@ -124,6 +130,12 @@ class Intake:
         elif row.options != options:  # it was stopped before it ended, and is asked for with others now
             await self._journal.set_options(row.id, options)
         self._scheduler.add(entry)
+
+    async def _move(self, row: JobRow, source: Source) -> None:
+        """The same content lies elsewhere now: that is where a later retry has to find it."""
+        if source.kind == "file" and row.source != source.location:
+            await self._journal.set_source(row.id, source.location)
+            await self._uploads.release(row.source)
 
     async def retry(self, job_id: str) -> JobRow:
         """See :meth:`narrowboat.Runner.retry`."""
@@ -136,10 +148,17 @@ class Intake:
         try:
             source = restored(row.source, await self._journal.address(row))
         except NarrowboatError as error:
-            await self._fail(row, pipeline, error)
+            gone = self._uploads.is_one(row.source)
+            await self._fail(row, pipeline, _upload_gone(row) if gone else error)
         else:
             await self._take(row, Entry(row.id, pipeline, source, label=row.label, anyway=True), row.options)
         return await self._journal.job(row.id)
+
+
+def _upload_gone(row: JobRow) -> SourceError:
+    return SourceError(
+        f"{Path(row.source).name} was sent to job {row.id} and is not kept any more", hint="send it again"
+    )
 
 
 def _same_shapes(pipeline: Pipeline, one: dict[str, Json], other: dict[str, Json]) -> bool:

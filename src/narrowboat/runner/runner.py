@@ -102,6 +102,7 @@ class Runner:
         self._caps = caps or Caps()
         self._home = None if home is None else Path(home).expanduser().absolute()
         self._preload = preload
+        self._received = 0
         self._open = contextlib.AsyncExitStack()
         self.started = time.monotonic()
 
@@ -147,7 +148,7 @@ class Runner:
         self._shop.allowed_networks = self._allowed_networks
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
-        self._intake = Intake(self.home, self.journal, self._scheduler, self.call, self._caps)
+        self._intake = Intake(self.home, self.journal, self._scheduler, self._scratch.uploads, self.call, self._caps)
         self.feeds = Feeds(self.journal, self._intake, self._scratch, self.call)
         self.keeper = Keeper(self.journal, self._shop, self._scheduler, self._scratch)
         server.start()
@@ -238,6 +239,47 @@ class Runner:
         )
         return job_id
 
+    async def receive(
+        self,
+        pieces: AsyncIterable[bytes],
+        name: str,
+        *,
+        shown: str = "the upload",
+        max_bytes: int | None = None,
+        declared: int | None = None,
+    ) -> str:
+        """Take in a body that comes in pieces; the path of the file that it became, a source to :meth:`submit`.
+
+        It lies in the home until its job is done or cancelled, or is forgotten. What does not come whole, or is
+        cancelled on the way, leaves nothing.
+
+        Args:
+            name: as the sender calls it: outputs are named after it.
+            shown: what messages call it.
+            max_bytes: of the body; the cap of the runner counts where it is smaller.
+            declared: bytes that the sender says will come.
+
+        Raises:
+            TooLarge: above the cap, as declared or as it came.
+            SourceError: empty, or longer than declared. FetchError: shorter than declared.
+            DiskFull, OutputError: there is no room for it.
+        """
+        self._received += 1
+        live = Live(f"upload {self._received}", name, stage="receive")
+        self._scheduler.live[live.id] = live
+
+        def tell(size: int) -> None:
+            live.facts.update(bytes_done=size, bytes_total=declared)
+            live.fraction = size / declared if declared else None
+
+        try:
+            path = await self._scratch.uploads.receive(
+                pieces, name, shown=shown, max_bytes=self._caps.smaller(max_bytes), declared=declared, tell=tell
+            )
+        finally:
+            del self._scheduler.live[live.id]
+        return str(path)
+
     # -- steps outside of pipelines -----------------------------------------------------------------------------
 
     async def call(self, step: Step, given: Json, *, live: Live | None = None, scratch: Path | None = None) -> Json:
@@ -295,6 +337,7 @@ class Runner:
         row = await self.journal.job(row.id)
         if row.state in ENDED:
             await self._scratch.remove(row.id)
+            await self._scratch.uploads.release(row.source)
         return row
 
     async def retry(self, job_id: str) -> JobRow:

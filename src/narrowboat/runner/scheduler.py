@@ -142,6 +142,7 @@ class Scheduler:
             await self._end(claim, state, error)
             with contextlib.suppress(DiskFull):  # its files are gone; the next start forgets whose they were
                 await self._scratch.remove(entry.id)
+                await self._scratch.uploads.release(entry.source.location)
         return state, error
 
     async def _end(self, claim: Claim, state: str, error: NarrowboatError | None) -> None:

@@ -1,7 +1,7 @@
 """Folders for files of a job that go when it ends.
 
 Covers: where they are, making and removing them, what a dead supervisor left behind, what they take of the memory.
-Does not cover: who owns which (``journal/`` remembers it), who may have how much (``space``).
+Does not cover: who owns which (``journal/`` remembers it), who may have how much (``space``), ``uploads``.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from narrowboat.disk import in_memory, used_bytes
 from narrowboat.journal.journal import Journal
 from narrowboat.memory.processes import start_ticks
 from narrowboat.runner.space import Memory, Space
+from narrowboat.runner.uploads import Uploads
 
 
 class Scratch:
@@ -30,6 +31,7 @@ class Scratch:
         self._journal = journal
         self._lies_in_memory = in_memory(home)
         self.space = Space(self.root, memory if self._lies_in_memory else None)
+        self.uploads = Uploads(self.root / "uploads", journal, self.space)
 
     def in_memory(self) -> int:
         """Bytes of memory that scratch and the files of the journal take; 0 where the home is on a disk."""
@@ -61,16 +63,22 @@ class Scratch:
 
     async def tidy(self) -> int:
         """Remove what jobs that have ended left behind, and folders nobody owns; how many there were."""
-        orphans = await self._journal.orphaned_scratch()
-        live = await self._journal.jobs(states=("queued", "running"))
-        owned = {path for job in live for path in await self._journal.scratch_of(job.id)}
-        with contextlib.suppress(OSError):
-            orphans += [path for path in self.root.iterdir() if path not in owned and path not in orphans]
+        orphans = list(dict.fromkeys([*await self._journal.orphaned_scratch(), *await self.strays()]))
         for path in orphans:
             await self.drop(path)
-        with contextlib.suppress(OSError):
-            self.root.rmdir()
+        for folder in (self.uploads.root, self.root):
+            with contextlib.suppress(OSError):
+                folder.rmdir()
         return len(orphans)
+
+    async def strays(self) -> list[Path]:
+        """Folders of no job that may still run, and uploads that none needs."""
+        live = await self._journal.jobs(states=("queued", "running"))
+        owned = {path for job in live for path in await self._journal.scratch_of(job.id)} | {self.uploads.root}
+        folders: list[Path] = []
+        with contextlib.suppress(OSError):
+            folders = [path for path in self.root.iterdir() if path not in owned]
+        return folders + await self.uploads.strays()
 
 
 async def kill_leftovers(journal: Journal) -> int:

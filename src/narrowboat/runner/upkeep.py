@@ -6,7 +6,6 @@ Does not cover: a home with a supervisor (its control socket), running anything 
 
 from __future__ import annotations
 
-import contextlib
 import shutil
 import time
 from collections.abc import Sequence
@@ -92,7 +91,7 @@ async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = EN
         rows = await journal.jobs(states=[state for state in states if state in ENDED])
         before = time.time() - (older_s or 0)
         chosen = [row.id for row in rows if older_s is None or (row.ended or 0) <= before]
-        stray = await _stray(home, journal)
+        stray = await Scratch(home, journal).strays()
         if dry:
             return Cleaned(chosen, len(stray), sum(map(used_bytes, stray)))
         had = used_bytes(home / "scratch") + _journal_size(home)
@@ -102,15 +101,6 @@ async def clean(home: Path, *, older_s: float | None, states: Sequence[str] = EN
                 await journal.disown_scratch(path)
         await Scratch(home, journal).tidy()
     return Cleaned(chosen, len(stray), max(0, had - used_bytes(home / "scratch") - _journal_size(home)))
-
-
-async def _stray(home: Path, journal: Journal) -> list[Path]:
-    """Scratch folders of no job that may still run."""
-    live = await journal.jobs(states=("queued", "running"))
-    owned = {path for job in live for path in await journal.scratch_of(job.id)}
-    with contextlib.suppress(OSError):
-        return [path for path in (home / "scratch").iterdir() if path not in owned]
-    return []
 
 
 def _journal_size(home: Path) -> int:

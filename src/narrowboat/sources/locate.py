@@ -153,6 +153,12 @@ def safe_stem(name: str) -> str:
     return kept.strip().lstrip(".").strip(". ") or "source"
 
 
+def safe_name(name: str) -> str:
+    """``name`` as a file name that is harmless anywhere, with its suffix: at most 126 bytes, never empty."""
+    suffix = _SUFFIX.search(name)
+    return safe_stem(name) + (suffix[0] if suffix else "")
+
+
 def fingerprint(path: str | Path) -> str:
     """The SHA-256 of the file's content in hex; read in pieces, and without holding the interpreter's lock.
 

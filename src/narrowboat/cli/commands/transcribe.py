@@ -15,7 +15,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
-from narrowboat.cli.submitting import submitting, whole
+from narrowboat.cli.submitting import NAME, submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
@@ -34,8 +34,8 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="a file with sound, video files too, or an http(s) address; of a podcast's feed (RSS, Atom) all episodes,"
-        " or those that --latest, --since and --match choose",
+        help="a file with sound, video files too, an http(s) address, or - for standard input; of a podcast's feed"
+        " (RSS, Atom) all episodes, or those that --latest, --since and --match choose",
     )
 
 
@@ -131,6 +131,7 @@ narrowboat transcribe *.mp3 --out transcripts --formats txt,srt --memory 1G
 narrowboat transcribe https://example.org/episode.mp3 --model local:whisper-tiny.en
 narrowboat transcribe https://example.org/feed.xml --latest 5
 narrowboat transcribe https://example.org/feed.xml --since 30d --match interview
+ffmpeg -i talk.avi -f wav - | narrowboat transcribe - --name talk.wav
 narrowboat transcribe talk.mp3 --summary --summary-words 100-200
 narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
@@ -149,7 +150,8 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
         Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
         *AFTER,
         *EPISODES,
-        Option("--max-download", "refuse to fetch more than this of one address, such as 2G", size, "SIZE"),
+        NAME,
+        Option("--max-download", "refuse to fetch more than this of one source, such as 2G", size, "SIZE"),
         Option("--again", "forget what was done of these sources and do it again"),
         Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
     ),

@@ -119,6 +119,15 @@ SET state = 'queued', reason = NULL, ended = NULL, owner = NULL, lease_until = N
     cancel_requested = 0, supervisor_deaths = 0, options = coalesce(:options, options)
 WHERE id = :job;
 
+-- name: needed_below
+-- Sources of jobs that may still be worked on. Of those that failed, not where the source was at fault.
+SELECT DISTINCT source FROM jobs
+WHERE substr(source, 1, length(CAST(:folder AS TEXT))) = CAST(:folder AS TEXT)
+  AND (state IN ('queued', 'running') OR (state = 'failed' AND json_extract(reason, '$.code') IS NOT 'source'));
+
+-- name: set_source
+UPDATE jobs SET source = CAST(:source AS TEXT) WHERE id = :job;
+
 -- name: set_options
 UPDATE jobs SET options = :options WHERE id = :job;
 
