@@ -6,7 +6,7 @@ Does not cover: serving it (``server``).
 
 from __future__ import annotations
 
-from narrowboat.service import batches, events, health, jobs, openapi, outputs, page
+from narrowboat.service import batches, events, health, jobs, openai_api, openapi, outputs, page
 from narrowboat.service.door import Door
 from narrowboat.service.operations import Operation
 from narrowboat.service.routes import Routes
@@ -18,6 +18,7 @@ OPERATIONS: list[Operation] = [
     *outputs.OPERATIONS,
     *batches.OPERATIONS,
     *events.OPERATIONS,
+    *openai_api.OPERATIONS,
     *health.OPERATIONS,
     *page.OPERATIONS,
 ]

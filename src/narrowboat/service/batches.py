@@ -12,8 +12,8 @@ from starlette.responses import JSONResponse, Response
 
 from narrowboat.errors import NarrowboatError, NotFound
 from narrowboat.runner import listing
-from narrowboat.service.jobs import LABEL, SOURCE, about
-from narrowboat.service.kinds import kinds
+from narrowboat.service.all_kinds import kinds
+from narrowboat.service.jobs import LABEL, SOURCE, body_of
 from narrowboat.service.operations import JSON_TYPE, Answer, Body, Call, Operation, Parameter
 from narrowboat.service.problems import problem
 from narrowboat.service.shapes import answers
@@ -91,23 +91,8 @@ async def _batch(call: Call) -> dict[str, Json]:
     return found
 
 
-def _body() -> Body:
-    schemas = [
-        {
-            "type": "object",
-            "required": ["sources", "label"],
-            "additionalProperties": False,
-            "properties": {
-                "sources": {"type": "array", "items": SOURCE, "minItems": 1, "maxItems": MOST},
-                **about(kind),
-                "label": {**LABEL, "type": "string"},
-            },
-        }
-        for kind in kinds().values()
-    ]
-    return Body({JSON_TYPE: schemas[0] if len(schemas) == 1 else {"anyOf": schemas}})
-
-
+_SOURCES = {"type": "array", "items": SOURCE, "minItems": 1, "maxItems": MOST}
+_BODIES = [body_of(kind, sources=_SOURCES, label={**LABEL, "type": "string"}) for kind in kinds().values()]
 _LABEL = Parameter("label", {"type": "string", "minLength": 1, "maxLength": 200}, "Label of the batch.", "path")
 _TAKEN = Answer(
     "What became of each source.",
@@ -154,7 +139,7 @@ OPERATIONS = [
         submit,
         "Submit many sources under one label",
         {201: _TAKEN},
-        body=_body(),
+        body=Body({JSON_TYPE: {"anyOf": _BODIES}}, by="pipeline"),
         problems=[422, 429],
         tag=_TAG,
     ),

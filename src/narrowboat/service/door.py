@@ -63,7 +63,8 @@ class Door:
             scope.setdefault("state", {})["who"] = self._enter(scope, open_to_all=operation.open)
             answer = await self._routes.answer(self._service, operation, scope, receive)
         except NarrowboatError as error:
-            answer = response(error, self._service.runner.home)
+            openai = operation is not None and operation.openai
+            answer = response(error, self._service.runner.home, openai=openai)
         except Exception as error:
             answer = self._mistake(error, visit)
         try:

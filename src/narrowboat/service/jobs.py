@@ -15,8 +15,9 @@ from starlette.responses import JSONResponse, Response
 from narrowboat.errors import MediaType, UsageError
 from narrowboat.runner.keeper import Upload
 from narrowboat.runner.listing import STATES
+from narrowboat.service.all_kinds import kinds
 from narrowboat.service.idempotency import KEY, once
-from narrowboat.service.kinds import Kind, Wanted, kinds
+from narrowboat.service.kinds import Kind, Wanted
 from narrowboat.service.operations import JSON_TYPE, Answer, Body, Call, Operation, Parameter
 from narrowboat.service.schema import Schema, check, converted
 from narrowboat.service.shapes import ID, answers
@@ -51,6 +52,20 @@ def about(kind: Kind) -> dict[str, Any]:
         "formats": formats,
         "label": LABEL,
         "again": _AGAIN,
+    }
+
+
+def body_of(kind: Kind, **more: Schema) -> Schema:
+    """What a request for a job of this kind looks like, and what it has ``more``. Of the first kind it need not say
+    that it is.
+    """
+    usual = kind.name == next(iter(kinds()))
+    needed = [*more, *([] if usual else ["pipeline"]), *(["options"] if kind.options.get("required") else [])]
+    return {
+        "type": "object",
+        "required": needed,
+        "additionalProperties": False,
+        "properties": {**more, **about(kind)},
     }
 
 
@@ -169,15 +184,7 @@ async def delete(call: Call) -> Response:
 def _bodies() -> Body:
     """What can be submitted, of all kinds."""
     found = list(kinds().values())
-    as_json = [
-        {
-            "type": "object",
-            "required": ["source"],
-            "additionalProperties": False,
-            "properties": {"source": SOURCE, **about(kind)},
-        }
-        for kind in found
-    ]
+    as_json = [body_of(kind, source=SOURCE) for kind in found]
     as_form = {
         "type": "object",
         "required": ["file"],
@@ -191,7 +198,7 @@ def _bodies() -> Body:
             "again": {"type": "boolean", "default": False},
         },
     }
-    return Body({JSON_TYPE: as_json[0] if len(as_json) == 1 else {"anyOf": as_json}, FORM_TYPE: as_form})
+    return Body({JSON_TYPE: {"anyOf": as_json}, FORM_TYPE: as_form}, by="pipeline")
 
 
 _TAKEN = answers("The job was taken in, or was there already.", "Job", Location="Of the job.")

@@ -1,23 +1,21 @@
-"""The kinds of jobs that the service takes, each in the words of a request.
+"""A kind of job, in the words of a request.
 
 Covers: which options a request may have (a schema that is shown and checked), what they mean to the pipeline, what a
-job must be able to reserve.
-Does not cover: the pipelines (``pipelines/``), options that name places on this machine: nobody outside may use those.
+job must be able to reserve; which models a request may name.
+Does not cover: which kinds there are (``all_kinds``), the pipelines (``pipelines/``). Options that name places on this
+machine are nobody's from outside.
 """
 
 from __future__ import annotations
 
 import importlib.util
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
-from narrowboat.config import default_cache
-from narrowboat.engines.catalogue import DEFAULT_SPEECH, LANGUAGES, PACKS, packs
+from narrowboat.engines.catalogue import PACKS, packs
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
-from narrowboat.pipelines.transcribe import outputs_workflow as transcript
-from narrowboat.pipelines.transcribe import workflow as transcribe
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
 from narrowboat.service.schema import Schema, check
@@ -48,6 +46,8 @@ class Kind:
         build: from the options and formats of a request to those of the pipeline.
         step: the step of a job that needs the most, when that is known before there are facts.
         needs: modules that have to be installed, by the extra ``extra``.
+        folders: formats whose files are in a folder beside, named as the output without its last ending.
+        private: options that name places on this machine.
     """
 
     name: str
@@ -61,7 +61,8 @@ class Kind:
     step: Callable[[dict[str, Json], int], Step] | None = None
     needs: Sequence[str] = ()
     extra: str = ""
-    private: Sequence[str] = field(default=("cache",))
+    folders: Sequence[str] = ()
+    private: Sequence[str] = ("cache", "password_file", "max_download")
 
     @property
     def installed(self) -> bool:
@@ -99,84 +100,13 @@ def model_from_outside(text: str) -> str:
         return name
     if name.removeprefix("local:") in PACKS or name == DEFAULT_LANGUAGE:
         return name
-    known = ", ".join(f"local:{pack.name}" for pack in packs() if pack.kind == "speech model")
+    known = ", ".join(f"local:{pack.name}" for pack in packs() if pack.kind.endswith("model"))
     raise UsageError(f"there is no model {text[:60]!r} for requests", hint=f"use {known}, gemini:MODEL or openai:MODEL")
 
 
-def kinds() -> dict[str, Kind]:
-    """All kinds, by name."""
-    return {kind.name: kind for kind in (_transcribe(),)}
-
-
-def _object(**properties: Any) -> dict[str, Any]:
+def object_schema(**properties: Schema) -> dict[str, Any]:
+    """An object with these properties and no others."""
     return {"type": "object", "additionalProperties": False, "properties": properties}
 
 
-_WORDS: Schema = {
-    "type": "array",
-    "items": {"type": "integer", "minimum": 1, "maximum": 100_000},
-    "minItems": 2,
-    "maxItems": 2,
-    "description": "How many words the summary is to have, from and to.",
-}
-
-
-def _transcribe() -> Kind:
-    models = [f"local:{pack.name}" for pack in packs() if pack.kind == "speech model"]
-    return Kind(
-        name="transcribe",
-        title="Transcribe speech",
-        takes="audio/*,video/*",
-        pipeline=transcribe.PIPELINE,
-        options=_object(
-            model={
-                "type": "string",
-                "maxLength": 200,
-                "default": DEFAULT_SPEECH,
-                "examples": models,
-                "description": "Speech model: local:NAME, gemini:MODEL or openai:MODEL.",
-            },
-            language={
-                "type": ["string", "null"],
-                "enum": [*sorted(LANGUAGES), "auto", None],
-                "default": None,
-                "description": "Code of the spoken language; found out when null.",
-            },
-            summary={"type": "boolean", "default": False, "description": "Sum the transcript up too."},
-            summary_words=_WORDS,
-            summary_model={"type": "string", "maxLength": 200, "default": DEFAULT_LANGUAGE},
-        ),
-        formats=transcript.FORMATS,
-        usual=("txt", "json"),
-        build=_wanted_transcript,
-        step=transcribe.recognise_step,
-        needs=("av", "ctranslate2", "earshot", "numpy"),
-        extra="speech",
-    )
-
-
-def _wanted_transcript(options: dict[str, Json], formats: list[str]) -> Wanted:
-    summary = bool(options.get("summary"))
-    if summary and "summary" not in formats:
-        formats = [*formats, "summary"]
-    words = options.get("summary_words")
-    if words is not None and words[0] > words[1]:
-        raise UsageError(
-            f"options.summary_words goes from {words[0]} to {words[1]}", hint="write the smaller one first"
-        )
-    after = transcript.after_options(
-        formats=formats,
-        summary=summary,
-        summary_words=words,
-        summary_model=model_from_outside(options.get("summary_model", DEFAULT_LANGUAGE)),
-    )
-    return Wanted(
-        transcribe.options(
-            model=model_from_outside(options.get("model", DEFAULT_SPEECH)),
-            language=options.get("language"),
-            max_download=None,
-            cache=default_cache().expanduser().absolute(),
-            after=after,
-        ),
-        formats,
-    )
+MODEL: Schema = {"type": "string", "minLength": 1, "maxLength": 200}

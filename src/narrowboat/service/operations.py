@@ -47,9 +47,30 @@ class Parameter:
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """What a request carries, by media type."""
+    """What a request carries, by media type.
+
+    Attributes:
+        by: the property that tells which schema of an ``anyOf`` is meant, so that what is wrong is said of that one.
+    """
 
     schemas: Mapping[str, Schema]
+    by: str | None = None
+
+    def check(self, value: Json) -> None:
+        """See that a JSON body is as it has to be.
+
+        Raises:
+            UsageError: it is not.
+        """
+        schema = self.schemas[JSON_TYPE]
+        if self.by is not None and isinstance(value, dict):
+            schemas = schema["anyOf"]
+            known = {one["properties"][self.by]["default"]: one for one in schemas}
+            named = value.get(self.by, next(iter(known)))
+            if not isinstance(named, str) or named not in known:
+                raise UsageError(f"there is no {self.by} {str(named)[:60]!r}", hint="there are " + ", ".join(known))
+            schema = known[named]
+        check(value, schema)
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +117,7 @@ class Call:
         except (ValueError, RecursionError) as error:
             raise UsageError(f"the body is no JSON: {error}", where="the body") from None
         assert self.operation.body is not None
-        check(value, self.operation.body.schemas[JSON_TYPE])
+        self.operation.body.check(value)
         return value
 
     async def _body(self) -> bytes:
@@ -125,6 +146,7 @@ class Operation:
         problems: statuses of the errors that it may end with, beside those that follow from the rest.
         open: asked without a key.
         strict: parameters that it does not know are refused.
+        openai: errors are also said as OpenAI's clients read them.
     """
 
     method: str
@@ -138,6 +160,7 @@ class Operation:
     tag: str = "jobs"
     open: bool = False
     strict: bool = True
+    openai: bool = False
 
     @property
     def statuses(self) -> list[int]:

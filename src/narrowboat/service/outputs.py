@@ -19,6 +19,7 @@ from starlette.responses import Response, StreamingResponse
 from narrowboat.errors import BadRange, NotFound
 from narrowboat.service.media_types import media_type
 from narrowboat.service.operations import Answer, Call, Operation, Parameter
+from narrowboat.service.service import File
 from narrowboat.service.shapes import ID
 
 _PIECE = 128 << 10
@@ -34,19 +35,22 @@ async def output(call: Call) -> Response:
     """An output of a job, by its file's name or its format's."""
     service = call.service
     row = await service.row(call.given["id"])
-    path = await _path(call, row.id, call.given["name"])
-    return await serve(call, path)
+    return await serve(call, named(await service.files(row), row.id, call.given["name"]).path)
 
 
-async def _path(call: Call, job_id: str, name: str) -> Path:
-    written = [row for row in await call.service.runner.journal.outputs(job_id) if row.written]
-    for row in written:
-        if name == row.path.name:
-            return row.path
-    for row in written:
-        if name == row.format:
-            return row.path
-    names = ", ".join(row.path.name for row in written)
+def named(files: list[File], job_id: str, name: str) -> File:
+    """The file of that name, or of that format.
+
+    Raises:
+        NotFound: there is none.
+    """
+    for file in files:
+        if name == file.path.name:
+            return file
+    for file in files:
+        if name == file.format:
+            return file
+    names = ", ".join(file.path.name for file in files[:10])
     raise NotFound(f"job {job_id} has no output {name[:60]!r}", hint=f"it has {names}" if names else "it has none yet")
 
 

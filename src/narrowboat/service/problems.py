@@ -60,9 +60,12 @@ def reason(saved: dict[str, Json] | None, home: Path) -> dict[str, Json] | None:
     return None if saved is None else problem(from_json(saved), home)
 
 
-def response(error: NarrowboatError, home: Path) -> Response:
-    """The answer to a request that met an error."""
+def response(error: NarrowboatError, home: Path, *, openai: bool = False) -> Response:
+    """The answer to a request that met an error; with ``openai`` also as OpenAI's clients read it."""
     body = problem(error, home)
+    if openai:
+        param = error.facts.get("where")
+        body["error"] = {"message": body["detail"], "type": body["code"], "param": param, "code": body["code"]}
     headers = {"cache-control": "no-store"}
     wait = error.facts.get("retry_after_s", 5 if error.code == "interrupted" else None)
     if wait is not None:

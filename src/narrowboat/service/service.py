@@ -7,6 +7,7 @@ Does not cover: HTTP (``operations`` and the modules of each surface), the life 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from dataclasses import dataclass
@@ -18,11 +19,12 @@ from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, 
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.keeper import Upload
 from narrowboat.runner.listing import ENDED, job_json
-from narrowboat.runner.reading import JobRow, OutputRow
+from narrowboat.runner.reading import JobRow
 from narrowboat.runner.report import enforcement
 from narrowboat.runner.runner import Runner
+from narrowboat.service.all_kinds import kinds
 from narrowboat.service.keys import Keys
-from narrowboat.service.kinds import Kind, Wanted, kinds
+from narrowboat.service.kinds import Kind, Wanted
 from narrowboat.service.logs import Log
 from narrowboat.service.media_types import media_type
 from narrowboat.service.metrics import Metrics
@@ -36,6 +38,7 @@ _ASK_S = 10.0
 #: Seconds that taking a job in may take: a job of the same content that is about to end is waited for.
 _TAKE_S = 60.0
 _SWEEP_S = 60.0
+_PART = "part"  # the format of a file in the folder of an output
 #: Seconds that are said to who is to come again; the last when nothing that runs can tell.
 _SOONEST_S, _LATEST_S, _UNKNOWN_S = 2.0, 600.0, 30.0
 _TELLING = 0.01  # how far a job has to be for its pace to tell anything
@@ -58,6 +61,26 @@ class Settings:
     keep_s: float | None
     open: bool = False
     hosts: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class File:
+    """A file that a job has written."""
+
+    format: str
+    path: Path
+    bytes: int
+
+    def to_json(self, job_id: str) -> dict[str, Json]:
+        """As people outside see it."""
+        name = self.path.name
+        return {
+            "name": name,
+            "format": self.format,
+            "bytes": self.bytes,
+            "type": media_type(name),
+            "href": f"/v1/jobs/{job_id}/outputs/{quote(name, safe='')}",
+        }
 
 
 class Service:
@@ -180,14 +203,13 @@ class Service:
         """A row as JSON for people outside: no places on this machine, no keys."""
         found = job_json(row, None)
         kind = self.kinds.get(row.pipeline)
-        outputs = await self.runner.journal.outputs(row.id)
         return {
             **found,
             "source": row.source if "://" in row.source else Path(row.source).name,
             "reason": reason(row.reason, self.runner.home),
             "options": kind.shown(row.options) if kind is not None else {},
             "live": self.live(row.id),
-            "outputs": [self.output(row.id, output) for output in outputs if output.written],
+            "outputs": [file.to_json(row.id) for file in await self.files(row)],
         }
 
     async def job_text(self, job_id: str) -> str:
@@ -208,17 +230,15 @@ class Service:
                 }
         return None
 
-    @staticmethod
-    def output(job_id: str, output: OutputRow) -> dict[str, Json]:
-        """An output as JSON."""
-        name = output.path.name
-        return {
-            "name": name,
-            "format": output.format,
-            "bytes": output.bytes or 0,
-            "type": media_type(name),
-            "href": f"/v1/jobs/{job_id}/outputs/{quote(name, safe='')}",
-        }
+    async def files(self, row: JobRow) -> list[File]:
+        """The files that a job has written: its outputs, and what lies in the folders of those that have one."""
+        kind, found = self.kinds.get(row.pipeline), []
+        for output in await self.runner.journal.outputs(row.id):
+            if output.written:
+                found.append(File(output.format, output.path, output.bytes or 0))
+            if output.written and kind is not None and output.format in kind.folders:
+                found += await asyncio.to_thread(_in_folder, output.path.with_suffix(""))
+        return found
 
     def memory(self) -> dict[str, Json]:
         """What there is of memory, and what uses it."""
@@ -276,6 +296,11 @@ class Service:
             if row.state not in ENDED:
                 await self.runner.cancel(row.id)
             await self.watch.look()
+        for file in await self.files(row):
+            file.path.unlink(missing_ok=True)
+            if file.format == _PART:
+                with contextlib.suppress(OSError):  # until the last of them
+                    file.path.parent.rmdir()
         await self.runner.keeper.forget(row.id)
         self.watch.forget(row.id)
         self.log("job deleted", job=row.id)
@@ -289,6 +314,14 @@ class Service:
                 except NarrowboatError as error:
                     self.log("job not deleted", job=job_id, reason=error.message)
             await asyncio.sleep(_SWEEP_S)
+
+
+def _in_folder(folder: Path) -> list[File]:
+    try:
+        paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
+    except OSError:
+        return []
+    return [File(_PART, path, path.stat().st_size) for path in paths]
 
 
 def _health(used: int, limit: int, pressure: str | None) -> str:

@@ -100,6 +100,11 @@ class Watch:
         if not self.closed:
             await self._changed.wait()
 
+    async def ends(self) -> None:
+        """Wait until nothing changes any more."""
+        while not self.closed:
+            await self._changed.wait()
+
     def close(self) -> None:
         """Nobody is told anything any more."""
         self.closed = True

@@ -38,8 +38,8 @@ def run(values: argparse.Namespace, out: Output) -> int:
 
 async def _serve(values: argparse.Namespace) -> None:
     from narrowboat.service import server  # not before it is known that its extra is there
+    from narrowboat.service.all_kinds import kinds
     from narrowboat.service.keys import Keys
-    from narrowboat.service.kinds import kinds
     from narrowboat.service.logs import Log
     from narrowboat.service.service import Settings
 
