@@ -169,8 +169,7 @@ class Served:
 
     def leftovers(self) -> list[Path]:
         """What lies in scratch."""
-        root = self.home / "scratch"
-        return sorted(root.iterdir()) if root.is_dir() else []
+        return sorted(path for path in (self.home / "scratch").rglob("*") if path.is_file())
 
     def close(self) -> None:
         if self.process.poll() is None:

@@ -62,16 +62,17 @@ def test_a_running_job_is_cancelled_and_deleted(service: Served, speech: Path) -
     assert service.get(f"/v1/jobs/{taken['id']}").status == 404
 
 
-def test_a_cancelled_upload_says_that_it_is_gone_and_goes_on_when_it_comes_again(service: Served) -> None:
+def test_an_upload_that_was_at_fault_is_gone_and_may_come_again(service: Served) -> None:
     taken = service.upload(NO_SOUND + b"1").json
     service.until_ended(taken["id"])
     retried = service.ask("POST", f"/v1/jobs/{taken['id']}/retry")
     assert retried.status == 200
     job = service.until_ended(taken["id"])
     assert job["state"] == "failed"
-    assert "does not exist" in job["reason"]["detail"]
+    assert "is not kept any more" in job["reason"]["detail"]
+    assert job["reason"]["hint"] == "send it again"
     assert service.upload(NO_SOUND + b"1").json["id"] == taken["id"]
-    assert "does not exist" not in service.until_ended(taken["id"])["reason"]["detail"]
+    assert "is not kept" not in service.until_ended(taken["id"])["reason"]["detail"]
 
 
 def test_a_key_of_a_request_stands_for_one_job(service: Served) -> None:

@@ -115,11 +115,6 @@ class Jobs(Core):
         values = {"at": at, "limit": limit}
         return await self._read(lambda db: [row["id"] for row in db.execute(_SQL["ended_before"], values)])
 
-    async def move(self, job_id: str, source: str) -> None:
-        """The same content is found at another path from now on."""
-        values = {"job": job_id, "source": os_text(source)}
-        await self._write(lambda db: db.execute(_SQL["move"], values).rowcount)
-
     async def ids_in(self, states: Iterable[str], label: str | None = None) -> list[str]:
         """The ids of jobs that are in ``states``, of one label or of any, in the order of submission."""
         values = {"states": json.dumps(list(states)), "label": None if label is None else os_text(label)}

@@ -13,15 +13,14 @@ from urllib.parse import urlencode
 from starlette.responses import JSONResponse, Response
 
 from narrowboat.errors import MediaType, UsageError
-from narrowboat.runner.keeper import Upload
 from narrowboat.runner.listing import STATES
 from narrowboat.service.all_kinds import kinds
+from narrowboat.service.forms import FORM_TYPE, Form
 from narrowboat.service.idempotency import KEY, once
 from narrowboat.service.kinds import Kind, Wanted
 from narrowboat.service.operations import JSON_TYPE, Answer, Body, Call, Operation, Parameter
 from narrowboat.service.schema import Schema, check, converted
 from narrowboat.service.shapes import ID, answers
-from narrowboat.service.uploads import FORM_TYPE, Form
 from narrowboat.values import Json
 
 _LONGEST_SOURCE = 4096
@@ -83,14 +82,10 @@ async def submit(call: Call) -> Response:
 
 
 async def _submit_upload(call: Call) -> Response:
-    async with call.service.uploads.form(call.request) as form:
-        asked = asked_in(form)
-        if form.upload is None:
-            raise UsageError("the form has no file", hint="send it as the part 'file'", where="file")
+    async with call.service.forms.form(call.request) as form:
+        asked, source = asked_in(form), form.file
         async with once(call, {**asked, "sha256": form.sha256}) as known:
-            if known.job is not None:
-                await call.service.runner.keeper.drop(form.upload)
-            job_id = known.job or await _submit(call, asked, form.upload)
+            job_id = known.job or await _submit(call, asked, source)
             known.job = job_id
     return await answered(call, job_id)
 
@@ -123,7 +118,7 @@ def asked_in(form: Form) -> dict[str, Json]:
     return asked
 
 
-async def _submit(call: Call, asked: dict[str, Json], source: str | Upload) -> str:
+async def _submit(call: Call, asked: dict[str, Json], source: str) -> str:
     service = call.service
     kind = service.kind(asked.get("pipeline", "transcribe"))
     wanted: Wanted = kind.wanted(asked.get("options") or {}, asked.get("formats"))

@@ -24,10 +24,10 @@ from narrowboat.errors import NarrowboatError, UsageError
 from narrowboat.pipelines.transcribe.workflow import RECOGNISE
 from narrowboat.service import outputs
 from narrowboat.service.events import MEDIA_TYPE as EVENTS
+from narrowboat.service.forms import FORM_TYPE, Form
 from narrowboat.service.operations import JSON_TYPE, Answer, Body, Call, Operation
 from narrowboat.service.problems import problem
 from narrowboat.service.schema import converted
-from narrowboat.service.uploads import FORM_TYPE, Form
 from narrowboat.service.waiting import done
 from narrowboat.values import Json
 
@@ -42,12 +42,10 @@ async def transcriptions(call: Call) -> Response:
     """Transcribe a file and answer with the text."""
     service = call.service
     kind = service.kind("transcribe")
-    async with service.uploads.form(call.request) as form:
+    async with service.forms.form(call.request) as form:
         format, streamed = _format(form), converted(form.last("stream") or "false", {"type": "boolean"}, "stream")
-        if form.upload is None:
-            raise UsageError("the form has no file", hint="send it as the part 'file'", where="file")
         wanted = kind.wanted(_options(form), list(dict.fromkeys([_FORMATS[format], "txt", "json"])))
-        job_id = await service.submit(kind, form.upload, wanted)
+        job_id = await service.submit(kind, form.file, wanted)
     if streamed:
         headers = {"cache-control": "no-store", "x-narrowboat-job": job_id}
         return StreamingResponse(_deltas(call, job_id), headers=headers, media_type=EVENTS)

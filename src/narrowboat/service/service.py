@@ -17,19 +17,18 @@ from urllib.parse import quote
 from narrowboat.disk import free_bytes
 from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, QueueFull, UsageError
 from narrowboat.runner.entries import Entry
-from narrowboat.runner.keeper import Upload
 from narrowboat.runner.listing import ENDED, job_json
 from narrowboat.runner.reading import JobRow
 from narrowboat.runner.report import enforcement
 from narrowboat.runner.runner import Runner
 from narrowboat.service.all_kinds import kinds
+from narrowboat.service.forms import Forms
 from narrowboat.service.keys import Keys
 from narrowboat.service.kinds import Kind, Wanted
 from narrowboat.service.logs import Log
 from narrowboat.service.media_types import media_type
 from narrowboat.service.metrics import Metrics
 from narrowboat.service.problems import reason, without_places
-from narrowboat.service.uploads import Uploads
 from narrowboat.service.watch import Watch
 from narrowboat.values import Json
 
@@ -92,7 +91,7 @@ class Service:
         self.keys = keys
         self.log = log
         self.kinds: dict[str, Kind] = kinds()
-        self.uploads = Uploads(runner.keeper, settings.most_upload)
+        self.forms = Forms(runner, settings.most_upload)
         self.watch = Watch(runner, self.job, self.memory, self._ended)
         self.metrics = Metrics(self.memory)
         self.epoch = f"{time.time_ns():x}"
@@ -133,21 +132,20 @@ class Service:
             await self.runner.keeper.require(kind.step(wanted.options, self.runner.budget.cores))
 
     async def submit(
-        self, kind: Kind, source: str | Upload, wanted: Wanted, *, label: str | None = None, again: bool = False
+        self, kind: Kind, source: str, wanted: Wanted, *, label: str | None = None, again: bool = False
     ) -> str:
-        """Take in one job; its id. Admission comes first; an upload is the job's from here on.
+        """Take in one job; its id. Admission comes first.
 
         Raises:
             NarrowboatError: as :meth:`admit`; Conflict: the same content is worked on with other options.
         """
         await self.admit(kind, wanted)
-        place = str(source.path) if isinstance(source, Upload) else source
         self._taking += 1
         try:
             async with asyncio.timeout(_TAKE_S):
                 job_id = await self.runner.submit(
                     kind.pipeline,
-                    place,
+                    source,
                     wanted.options,
                     formats=wanted.formats,
                     again=again,
@@ -160,8 +158,6 @@ class Service:
             ) from None
         finally:
             self._taking -= 1
-        if isinstance(source, Upload):
-            await self.runner.keeper.adopt(source, job_id)
         self.log("job taken in", job=job_id, pipeline=kind.name, label=label)
         return job_id
 
@@ -265,7 +261,7 @@ class Service:
                 "in_memory": space.in_memory,
                 "free_bytes": free_bytes(self.runner.home),
                 "promised_bytes": space.promised(),
-                "uploads": self.uploads.coming,
+                "uploads": self.forms.coming,
             },
         }
 

@@ -149,8 +149,9 @@ class Watch:
                     waiter.set_result(None)
 
     def _tell_progress(self) -> None:
-        status = self._runner.status()
-        for job in status.jobs:
+        for job in self._runner.status().jobs:
+            if job.id not in self._states:  # an upload that comes in
+                continue
             live = {
                 "id": job.id,
                 "stage": job.stage,

@@ -66,9 +66,6 @@ SELECT number FROM jobs WHERE id = :job;
 -- name: ended_before
 SELECT id FROM jobs WHERE ended < :at AND state IN ('done', 'failed', 'cancelled') ORDER BY number LIMIT :limit;
 
--- name: move
-UPDATE jobs SET source = CAST(:source AS TEXT) WHERE id = :job;
-
 -- name: ids_in
 SELECT id FROM jobs
 WHERE state IN (SELECT value FROM json_each(:states)) AND (:label IS NULL OR label = CAST(:label AS TEXT))

@@ -1,35 +1,34 @@
 """Uploads: a form that streams in, its file straight to scratch.
 
 Covers: one file and a few fields of multipart/form-data, each within its limit while it comes; patience that ends.
-Does not cover: where scratch is and who owns it (``runner/keeper``), what the fields mean (who asks).
+Does not cover: where uploads lie and for how long (``runner/uploads``), what the fields mean (who asks).
 
-Of a file at most 256 KiB are in memory, whatever its size; the parts of a form that are no file are small by limit.
+Of a file about 512 KiB are in memory, whatever its size; the parts of a form that are no file are small by limit.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections import deque
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import Any
 
 from python_multipart.exceptions import MultipartParseError
 from python_multipart.multipart import MultipartParser, parse_options_header
 from starlette.requests import ClientDisconnect, Request
 
 from narrowboat.errors import MediaType, QueueFull, TooLarge, TooSlow, UsageError
-from narrowboat.runner.keeper import Keeper, Upload
-from narrowboat.sizes import MIB, format_size
+from narrowboat.runner.runner import Runner
+from narrowboat.sizes import format_size
 
 FORM_TYPE = "multipart/form-data"
 #: Uploads that come in at the same time. Each has :data:`_BUFFER` bytes in memory, and as much on its way to the disk.
 AT_ONCE = 32
 _BUFFER = 256 << 10
-_ROOM = 32 * MIB  # scratch is asked for in such steps: what somebody says will come is not what comes
 MOST_FIELDS_BYTES = 1 << 20
 MOST_PARTS = 64
 _MOST_HEAD = 8 << 10  # bytes of one part's headers
@@ -43,38 +42,45 @@ class Form:
 
     Attributes:
         fields: values by name, in their order.
-        upload: the file; None when there was none.
-        name: of the file, as it was sent.
-        size: of the file, in bytes.
+        source: the file, a source for a job; None when there was none.
         sha256: of its content.
     """
 
     fields: dict[str, list[str]] = field(default_factory=dict)
-    upload: Upload | None = None
-    name: str = ""
-    size: int = 0
+    source: str | None = None
     sha256: str = ""
 
     def last(self, name: str) -> str | None:
         """The last value of a field; None when there is none."""
         return self.fields[name][-1] if self.fields.get(name) else None
 
+    @property
+    def file(self) -> str:
+        """The file.
 
-class Uploads:
-    """Takes uploads in, a few at a time.
+        Raises:
+            UsageError: there is none.
+        """
+        if self.source is None:
+            raise UsageError("the form has no file", hint="send it as the part 'file'", where="file")
+        return self.source
+
+
+class Forms:
+    """Takes forms in, a few at a time.
 
     Args:
         most: bytes that a file may have.
     """
 
-    def __init__(self, keeper: Keeper, most: int) -> None:
-        self._keeper = keeper
+    def __init__(self, runner: Runner, most: int) -> None:
+        self._runner = runner
         self.most = most
         self.coming = 0
 
     @asynccontextmanager
     async def form(self, request: Request) -> AsyncIterator[Form]:
-        """The form of a request, read whole. Its upload is removed on leaving when an error leaves.
+        """The form of a request, read whole. On leaving, its file goes unless a job needs it.
 
         Raises:
             MediaType, UsageError: it is no form, or makes no sense. TooLarge: of the file, or of the fields.
@@ -83,28 +89,27 @@ class Uploads:
         boundary = _boundary(request)
         length = request.headers.get("content-length", "")
         if length.isdecimal() and int(length) > self.most + MOST_FIELDS_BYTES:
-            raise self.too_large(int(length))
+            raise TooLarge(
+                f"the upload has {format_size(int(length))}, and may have {format_size(self.most)}",
+                hint="cut it, or ask for a larger --max-upload",
+                limit_bytes=self.most,
+            )
         if self.coming >= AT_ONCE:
             raise QueueFull(f"{AT_ONCE} uploads come in already, which is as many as may be", retry_after_s=10)
-        self.coming += 1
-        reading = _Reading(self, self._keeper, boundary)
+        reading = _Reading(request, boundary, self._receive)
         try:
+            self.coming += 1
             try:
-                await reading.read(request)
+                await reading.read()
             finally:
                 self.coming -= 1
             yield reading.form
-        except BaseException:
-            await reading.drop()
-            raise
+        finally:
+            if reading.form.source is not None:
+                await self._runner.keeper.release(reading.form.source)
 
-    def too_large(self, size: int) -> TooLarge:
-        """Why a file of ``size`` bytes, or more, is not taken."""
-        return TooLarge(
-            f"the upload has {format_size(size)}, and may have {format_size(self.most)}",
-            hint="cut it, or ask for a larger --max-upload",
-            limit_bytes=self.most,
-        )
+    async def _receive(self, pieces: AsyncIterator[bytes], name: str) -> str:
+        return await self._runner.receive(pieces, name, max_bytes=self.most)
 
 
 def _boundary(request: Request) -> bytes:
@@ -117,50 +122,69 @@ def _boundary(request: Request) -> bytes:
     return boundary
 
 
+Receive = Callable[[AsyncIterator[bytes], str], Awaitable[str]]
+
+
 class _Reading:
     """One form as it comes. The parser calls back without waiting; what it found is worked on after each piece."""
 
-    def __init__(self, uploads: Uploads, keeper: Keeper, boundary: bytes) -> None:
+    def __init__(self, request: Request, boundary: bytes, receive: Receive) -> None:
         self.form = Form()
-        self._uploads = uploads
-        self._keeper = keeper
-        self._found: list[tuple[Callable[[bytes], object], bytes]] = []
+        self._pieces = _pieces(request)
+        self._receive = receive
+        self._found: deque[tuple[Callable[[bytes], object], bytes]] = deque()
         self._parser = MultipartParser(boundary, self._callbacks())
         self._header, self._value = b"", b""
         self._head: dict[bytes, bytes] = {}
         self._head_size = self._fields_size = self._parts = 0
         self._name: str | None = None  # of the field that comes
-        self._text = bytearray()
-        self._file: IO[bytes] | None = None
-        self._in_file = False
-        self._buffer = bytearray()
-        self._room = 0
+        self._file: str | None = None  # of the file that comes
+        self._data = bytearray()  # of either
         self._hash = hashlib.sha256()
-        self._begins: str | None = None  # the name of a file that begins
         self._ended = False
 
-    async def read(self, request: Request) -> None:
-        began, size = time.monotonic(), 0
-        async for piece in _pieces(request):
-            size += len(piece)
-            passed = time.monotonic() - began
-            if passed > SLOW_S and size < passed * SLOWEST:
-                raise TooSlow(f"the upload comes at {size / passed:.0f} bytes/s", limit_s=SLOW_S)
-            try:
-                self._parser.write(piece)
-            except MultipartParseError as error:
-                raise UsageError(f"the form makes no sense: {error}", where="the body") from None
-            await self._work()
+    async def read(self) -> None:
+        """All of it."""
+        while True:
+            while self._found:
+                self._work()
+                if self._file is not None:
+                    self.form.source = await self._receive(self._file_pieces(), self._file)
+                    self.form.sha256 = self._hash.hexdigest()
+            if not await self._more():
+                break
         if not self._ended:
-            raise UsageError("the form was cut off", hint="send all of it", where="the body")
-        await self._finish()
+            raise _cut()
 
-    async def drop(self) -> None:
-        if self._file is not None:
-            self._file.close()
-        if self.form.upload is not None:
-            await self._keeper.drop(self.form.upload)
-            self.form.upload = None
+    async def _more(self) -> bool:
+        """Parse what comes next; False when nothing does."""
+        piece = await anext(self._pieces, b"")
+        try:
+            self._parser.write(piece)
+        except MultipartParseError as error:
+            raise UsageError(f"the form makes no sense: {error}", where="the body") from None
+        return bool(piece)
+
+    async def _file_pieces(self) -> AsyncIterator[bytes]:
+        while self._file is not None:
+            if self._found:
+                self._work()
+            elif not await self._more():
+                raise _cut()
+            if len(self._data) >= _BUFFER:
+                yield self._taken()
+        if self._data:
+            yield self._taken()
+
+    def _taken(self) -> bytes:
+        piece = bytes(self._data)
+        self._data.clear()
+        self._hash.update(piece)
+        return piece
+
+    def _work(self) -> None:
+        work, data = self._found.popleft()
+        work(data)
 
     def _callbacks(self) -> Any:
         def later(work: Callable[[bytes], object]) -> Callable[[bytes, int, int], None]:
@@ -180,16 +204,7 @@ class _Reading:
             "on_end": now(self._end),
         }
 
-    async def _work(self) -> None:
-        found, self._found = self._found, []
-        for work, data in found:
-            work(data)
-            if self._begins is not None:
-                await self._begin_file(self._begins)
-            if len(self._buffer) >= _BUFFER:
-                await self._write()
-
-    # -- parts --------------------------------------------------------------------------------------------------
+    # -- what the parser found ----------------------------------------------------------------------------------
 
     def _part_begin(self, _: bytes) -> None:
         self._parts += 1
@@ -222,74 +237,41 @@ class _Reading:
         if b"filename" not in options:
             self._name = name
             return
-        if self.form.upload is not None:
+        if self.form.source is not None:
             raise UsageError("the form has more than one file", hint="one job has one source", where=name[:60])
-        self._begins = options[b"filename"].decode("utf-8", "replace") or "upload"
+        self._file = options[b"filename"].decode("utf-8", "replace") or "upload"
 
     def _part_data(self, data: bytes) -> None:
-        if not self._in_file:
+        if self._file is None:
             self._fields_size += len(data)
             if self._fields_size > MOST_FIELDS_BYTES:
                 most = format_size(MOST_FIELDS_BYTES)
                 raise TooLarge(f"the fields of the form have more than {most}", limit_bytes=MOST_FIELDS_BYTES)
-            self._text += data
-            return
-        self.form.size += len(data)
-        if self.form.size > self._uploads.most:
-            raise self._uploads.too_large(self.form.size)
-        self._buffer += data
+        self._data += data
 
     def _part_end(self, _: bytes) -> None:
-        self._in_file = False
-        if self._name is None:
+        if self._file is not None:
+            self._file = None
             return
+        name = self._name or ""
         try:
-            self.form.fields.setdefault(self._name, []).append(self._text.decode("utf-8"))
+            self.form.fields.setdefault(name, []).append(self._data.decode("utf-8"))
         except UnicodeDecodeError:
-            raise UsageError(f"the field {self._name[:60]!r} is no UTF-8", where=self._name[:60]) from None
-        self._name, self._text = None, bytearray()
+            raise UsageError(f"the field {name[:60]!r} is no UTF-8", where=name[:60]) from None
+        self._data.clear()
 
     def _end(self, _: bytes) -> None:
         self._ended = True
 
-    # -- the file -----------------------------------------------------------------------------------------------
 
-    async def _begin_file(self, name: str) -> None:
-        self._begins, self._in_file = None, True
-        self.form.name = name
-        self.form.upload = await self._keeper.upload(name)
-        self._file = self.form.upload.path.open("wb", buffering=0)
-
-    async def _write(self) -> None:
-        assert self._file is not None
-        assert self.form.upload is not None
-        if self.form.size > self._room:
-            self._room = max(self._room + _ROOM, self.form.size)
-            await self._keeper.make_room(self.form.upload, min(self._room, self._uploads.most))
-        data, self._buffer = self._buffer, bytearray()
-        await asyncio.to_thread(self._store, self._file, data)
-
-    def _store(self, file: IO[bytes], data: bytearray) -> None:
-        self._hash.update(data)
-        view = memoryview(data)
-        while view:
-            view = view[file.write(view) :]
-
-    async def _finish(self) -> None:
-        if self._file is None:
-            return
-        if self._buffer:
-            await self._write()
-        await asyncio.to_thread(os.ftruncate, self._file.fileno(), self.form.size)  # room that was not needed
-        self._file.close()
-        self._file = None
-        self.form.sha256 = self._hash.hexdigest()
-        if self.form.size == 0:
-            raise UsageError(f"the file {self.form.name[:60]!r} is empty (0 bytes)", where="file")
+def _cut() -> UsageError:
+    return UsageError("the form was cut off", hint="send all of it", where="the body")
 
 
 async def _pieces(request: Request) -> AsyncIterator[bytes]:
+    """What comes of a body, for as long as it comes fast enough."""
     stream = request.stream()
+    began, size = time.monotonic(), 0
     while True:
         try:
             async with asyncio.timeout(STALL_S):
@@ -297,7 +279,11 @@ async def _pieces(request: Request) -> AsyncIterator[bytes]:
         except TimeoutError:
             raise TooSlow(f"nothing of the upload came for {STALL_S:.0f} s", limit_s=STALL_S) from None
         except ClientDisconnect:
-            raise UsageError("the upload was cut off", where="the body") from None
+            raise _cut() from None
         if not piece:
             return
         yield piece
+        size += len(piece)
+        passed = time.monotonic() - began
+        if passed > SLOW_S and size < passed * SLOWEST:
+            raise TooSlow(f"the upload comes at {size / passed:.0f} bytes/s", limit_s=SLOW_S)
