@@ -16,7 +16,7 @@ from __future__ import annotations
 
 import argparse
 import random
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -92,15 +92,27 @@ def read_clips(folder: Path) -> list[Clip]:
 
 
 def build(
-    clips: list[Clip], out: Path, *, seconds: float, seed: int = 0, pause: tuple[float, float] = PAUSE
+    clips: list[Clip],
+    out: Path,
+    *,
+    seconds: float,
+    seed: int = 0,
+    pause: tuple[float, float] = PAUSE,
+    scene: float | None = None,
 ) -> Episode:
-    """Make an episode of at least so many seconds; the same with the same arguments."""
+    """Make an episode of at least so many seconds; the same with the same arguments.
+
+    Args:
+        seed: of the order, the pauses and the noise.
+        pause: seconds between two clips, from and to.
+        scene: seconds for which the same two speak, before one of them goes and another comes; None: all at any time.
+    """
     out.mkdir(parents=True, exist_ok=True)
     words: list[Word] = []
     with (out / "episode.s16").open("wb") as raw, av.open(str(out / "episode.flac"), "w") as container:
         stream = container.add_stream("flac", rate=RATE)
         stream.layout, stream.format = "mono", "s16"
-        for samples in _joined(clips, words, seconds=seconds, seed=seed, pause=pause):
+        for samples in _joined(_ordered(clips, seed, scene), words, seconds, seed, pause):
             raw.write(samples.tobytes())
             frame = av.AudioFrame.from_ndarray(samples.reshape(1, -1), "s16", "mono")
             frame.rate = RATE
@@ -114,25 +126,37 @@ def build(
 
 
 def _joined(
-    clips: list[Clip], words: list[Word], *, seconds: float, seed: int, pause: tuple[float, float]
+    clips: Generator[Clip, float], words: list[Word], seconds: float, seed: int, pause: tuple[float, float]
 ) -> Iterator[Samples]:
     """The samples of the episode, clip by clip; its words are added to ``words``."""
     chance, noise = random.Random(seed), np.random.default_rng(seed)
     at = utterance = 0
+    clip = next(clips)
     while at < seconds * RATE:
-        for clip in chance.sample(clips, len(clips)):
-            if at >= seconds * RATE:
-                return
-            gap = round(chance.uniform(*pause) * RATE)
-            samples = np.concatenate([np.zeros(gap, np.int32), clip.samples.astype(np.int32)])
-            samples += noise.integers(-NOISE, NOISE, len(samples), endpoint=True)
-            shown = _as_sentence(clip.words)
-            words += [
-                Word(at + gap + start, at + gap + end, clip.speaker, utterance, text)
-                for text, (start, end) in zip(shown, clip.times, strict=True)
-            ]
-            at, utterance = at + len(samples), utterance + 1
-            yield np.clip(samples, -32_768, 32_767).astype("<i2")
+        gap = round(chance.uniform(*pause) * RATE)
+        samples = np.concatenate([np.zeros(gap, np.int32), clip.samples.astype(np.int32)])
+        samples += noise.integers(-NOISE, NOISE, len(samples), endpoint=True)
+        shown = _as_sentence(clip.words)
+        words += [
+            Word(at + gap + start, at + gap + end, clip.speaker, utterance, text)
+            for text, (start, end) in zip(shown, clip.times, strict=True)
+        ]
+        at, utterance = at + len(samples), utterance + 1
+        yield np.clip(samples, -32_768, 32_767).astype("<i2")
+        clip = clips.send(at / RATE)
+
+
+def _ordered(clips: list[Clip], seed: int, scene: float | None) -> Generator[Clip, float]:
+    """Clips without end, told where the episode is: all of them in turn, or those of the scene's two speakers."""
+    chance = random.Random(seed)
+    while scene is None:
+        for clip in chance.sample(clips, len(clips)):  # noqa: UP028 (what is sent would go to the list)
+            yield clip
+    speakers, now = list(dict.fromkeys(clip.speaker for clip in clips)), 0.0
+    while True:
+        number = int(now / scene)
+        cast = {speakers[number % len(speakers)], speakers[(number + 1) % len(speakers)]}
+        now = yield chance.choice([clip for clip in clips if clip.speaker in cast])
 
 
 def _as_sentence(words: list[str]) -> list[str]:
@@ -147,10 +171,12 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0, help="at least; 10 when not given")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--pause", type=float, nargs=2, default=PAUSE, metavar=("FROM", "TO"), help="seconds")
+    parser.add_argument("--scene", type=float, metavar="SECONDS", help="two speak for so long, then one is another")
     parser.add_argument("--out", type=Path, required=True, help="folder")
     args = parser.parse_args()
     clips = read_clips(args.clips)
-    episode = build(clips, args.out, seconds=args.minutes * 60, seed=args.seed, pause=tuple(args.pause))
+    how = {"seed": args.seed, "pause": tuple(args.pause), "scene": args.scene}
+    episode = build(clips, args.out, seconds=args.minutes * 60, **how)
     print(f"{episode.flac}: {episode.seconds:.0f} s, {len(episode.words)} words")
 
 

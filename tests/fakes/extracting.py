@@ -43,7 +43,7 @@ def pages_of(question: Question) -> list[Page]:
 def _of_file(file: Stored) -> list[Page]:
     if "pdf" not in file.mime or file.path is None:
         return []
-    import pypdfium2  # type: ignore[import-untyped]
+    import pypdfium2
 
     try:
         document = pypdfium2.PdfDocument(file.path)

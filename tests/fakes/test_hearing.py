@@ -224,6 +224,13 @@ def test_times_as_a_schema_describes_them(asked: str, given: str) -> None:
     assert told == {"start": given, "who": "Host"}
 
 
+def test_scenes_of_two(tmp_path: Path) -> None:
+    episode = build(clips(speakers=4), tmp_path, seconds=120, scene=30)
+    heard = [{word.speaker for word in episode.between(at * RATE, (at + 10) * RATE)} for at in (10, 40, 70, 100)]
+    assert all(len(speakers) <= 2 for speakers in heard)
+    assert set().union(*heard) == {word.speaker for word in episode.words}
+
+
 def test_wrong_times_and_loops(gemini: Any, engine_server: EngineServer, episode: Episode, tmp_path: Path) -> None:
     path = _flac(episode.samples[: 60 * RATE], tmp_path / "piece.flac")
     engine_server.set(faults=["wrong_times", "loop"])
