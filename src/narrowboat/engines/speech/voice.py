@@ -1,7 +1,7 @@
 """Where speech is, and where to cut it: blocks of sound to stretches that fit the model.
 
-Covers: voice detection, and cutting in pauses so that each stretch holds at most 28 s of sound.
-Does not cover: what is said (``speech/whisper.py``).
+Covers: cutting in pauses so that each stretch holds at most 28 s of sound.
+Does not cover: what is speech and what is a pause (``speech/pauses.py``), what is said (``speech/whisper.py``).
 
 A stretch that is cut in its longest pause seldom begins inside a sentence or holds the end of another speaker's
 turn, which the model is apt to pass over. With whisper-base, cutting in the next pause after 18 s instead gave a
@@ -21,27 +21,15 @@ import numpy as np
 import numpy.typing as npt
 from earshot import Detector
 
-from narrowboat.engines.speech.mel import RATE
+from narrowboat.engines.speech.pauses import FRAME, ONSET, SPEECH, Samples, frames, longest_pause
 
-Samples = npt.NDArray[np.int16]
+__all__ = ["FRAME", "Samples", "Stretch", "stretches"]
 
-FRAME = 256  # samples that the detector takes at a time
-
-
-def _frames(seconds: float) -> int:
-    return round(seconds * RATE / FRAME)
-
-
-SPEECH = 0.5  # the detector's probability from which on a frame counts as speech
-ONSET = 3  # speech frames in a row that start a stretch; fewer are a click
-LEAD = _frames(0.32)  # sound kept before the first speech, and after the last
-LONGEST = _frames(28.0)  # a stretch that gets here is cut, in its longest pause after SHORTEST
-SHORTEST = _frames(16.0)
-PAUSE = _frames(0.13)  # a shorter silence is none; without any, the quietest place after SHORTEST is taken
-PAUSE_BELOW = 0.4  # the detector's probability in each frame of a pause
-ENOUGH_SILENCE = _frames(3.0)  # after speech, ends the stretch
-MOST_SILENCE = _frames(60.0)  # without speech, is a stretch of its own: progress and cursor move on
-_QUIET = 8  # frames on either side over which quietness is averaged
+LEAD = frames(0.32)  # sound kept before the first speech, and after the last
+LONGEST = frames(28.0)  # a stretch that gets here is cut, in its longest pause after SHORTEST
+SHORTEST = frames(16.0)
+ENOUGH_SILENCE = frames(3.0)  # after speech, ends the stretch
+MOST_SILENCE = frames(60.0)  # without speech, is a stretch of its own: progress and cursor move on
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,30 +103,15 @@ class _Cutter:
             return None
         length = len(held) - self._onset
         if length >= LONGEST:
-            return self._longest_pause(self._onset + SHORTEST)
+            return longest_pause(self._speech, self._onset + SHORTEST)
         if length >= ENOUGH_SILENCE + LEAD and max(held[-ENOUGH_SILENCE:]) < SPEECH:
             return len(held) - LEAD
         return None
 
-    def _longest_pause(self, first: int) -> int:
-        """The middle of the longest pause from frame ``first`` on: where a sentence or a speaker's turn ends."""
-        quiet = np.asarray([0.0, *(value < PAUSE_BELOW for value in self._speech[first:]), 0.0])
-        change = np.diff(quiet)
-        starts, ends = np.flatnonzero(change > 0), np.flatnonzero(change < 0)
-        if not len(starts) or (ends - starts).max() < PAUSE:
-            return self._quietest(first)
-        place = int(np.argmax(ends - starts))
-        return first + int(starts[place] + ends[place] + 1) // 2
-
-    def _quietest(self, first: int) -> int:
-        width = 2 * _QUIET + 1
-        means = np.convolve(self._speech[first - _QUIET :], np.ones(width), "valid")
-        return first + int(np.argmin(means))
-
-    def _drop(self, frames: int) -> None:
-        self._dropped += frames
-        del self._speech[:frames]
-        self._sound = self._sound[frames * FRAME :]
+    def _drop(self, count: int) -> None:
+        self._dropped += count
+        del self._speech[:count]
+        self._sound = self._sound[count * FRAME :]
 
     def _take(self, samples: int) -> Stretch:
         spoken = np.asarray(self._speech[: samples // FRAME]) > SPEECH
