@@ -40,6 +40,7 @@ CATALOGUE = {
     "engines.known",
     "engines.language_models",
     "engines.remote",
+    "engines.remote_speech",
 }
 
 

@@ -28,6 +28,7 @@ __all__ = [
     "Pack",
     "SpeechModel",
     "check_language",
+    "language_code",
     "packs",
     "speech_demand",
     "speech_model",
@@ -101,7 +102,8 @@ def speech_model(text: str) -> SpeechModel:
     if not _is_path(name):
         known = ", ".join(f"local:{pack.name}" for pack in packs() if pack.kind == "speech model")
         raise UsageError(
-            f"there is no speech model {text!r}", hint=f"known are {known}, or the path of a ctranslate2 Whisper model"
+            f"there is no speech model {text!r}",
+            hint=f"known are {known}, the path of a ctranslate2 Whisper model, gemini:MODEL and openai:MODEL",
         )
     folder = Path(name).expanduser().absolute()
     _check_folder(folder)
@@ -118,17 +120,27 @@ def check_language(model: SpeechModel, language: str | None) -> str | None:
     Raises:
         UsageError: an unknown code, or one that the model does not know.
     """
-    if language is None:
+    code = language_code(language)
+    if code is None:
         return "en" if model.english_only else None
-    code = language.strip().lower()
-    if code in ("", "auto"):
-        return check_language(model, None)
-    if code not in LANGUAGES:
-        raise UsageError(f"{language!r} is not a language that the models know", hint="use a code such as en, de or fr")
     if model.english_only and code != "en":
         raise UsageError(
             f"{model.name} knows English only, not {code}", hint=f"use {DEFAULT_SPEECH} for other languages"
         )
+    return code
+
+
+def language_code(language: str | None) -> str | None:
+    """A language code in lower case; None lets the engine find out.
+
+    Raises:
+        UsageError: no model knows such a language.
+    """
+    code = (language or "").strip().lower()
+    if code in ("", "auto"):
+        return None
+    if code not in LANGUAGES:
+        raise UsageError(f"{language!r} is not a language that the models know", hint="use a code such as en, de or fr")
     return code
 
 

@@ -1,0 +1,84 @@
+"""What OpenAI, or a server that speaks as it does, is asked about a piece of sound. Loads in workers only.
+
+Covers: the form of the answer by model, servers that know only text, speakers from models that tell them apart.
+Does not cover: sending (``engines/openai_compatible``), times that make no sense (``timing``), times of the whole
+episode (``remote``).
+
+Whisper and the servers that run it give segments with times. OpenAI's newer models give text alone, which is spread
+over the chunk by its characters; the one that tells speakers apart gives segments again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from narrowboat.engines.language.wording import sentences
+from narrowboat.engines.openai_compatible import transcribe
+from narrowboat.engines.remote import RemoteModel
+from narrowboat.engines.speech.heard import Heard, Speaker, one_line
+from narrowboat.engines.speech.language_names import code_of
+from narrowboat.engines.speech.timing import Said, seconds
+from narrowboat.errors import EngineError
+from narrowboat.values import Json
+
+Form = dict[str, Json]
+
+#: Statuses with which a server says that it does not know a format.
+_UNKNOWN = (400, 415, 422, 501)
+_TEXT: Form = {"response_format": "json"}
+_SEGMENTS: Form = {"response_format": "verbose_json", "timestamp_granularities": ["segment"]}
+_SPEAKERS: Form = {"response_format": "diarized_json", "chunking_strategy": "auto"}
+
+
+def ask(model: RemoteModel, path: Path, inputs: dict[str, Any]) -> Heard:
+    """What is said in a file; see ``remote.listen`` for the inputs.
+
+    Raises:
+        EngineError, RemoteError, Interrupted: as ``openai_compatible.transcribe``.
+    """
+    found = _answer(model, path, {"language": inputs["language"]} if inputs["language"] else {})
+    length = inputs["end"] - inputs["start"]
+    said = list(_segments(found, length))
+    speakers = dict.fromkeys(one.speaker for one in said if one.speaker)
+    told = found.get("usage")
+    usage = told if isinstance(told, dict) else {}
+    return Heard(
+        said or _sentences(found.get("text")),
+        language=code_of(found.get("language")),
+        speakers=[Speaker(label) for label in speakers],
+        usage={name: usage.get(name) for name in ("input_tokens", "output_tokens", "seconds")},
+        timed=bool(said),
+    )
+
+
+def _answer(model: RemoteModel, path: Path, fields: Form) -> dict[str, Any]:
+    """The answer in the best form that the server knows for the model."""
+    form = _form(model)
+    try:
+        return transcribe(model, path, fields={**form, **fields})
+    except EngineError as error:
+        if form is _TEXT or error.facts.get("status") not in _UNKNOWN or "format" not in error.message:
+            raise
+    return transcribe(model, path, fields={**_TEXT, **fields})
+
+
+def _form(model: RemoteModel) -> Form:
+    if "diarize" in model.model:
+        return _SPEAKERS
+    return _TEXT if model.model.startswith("gpt-") else _SEGMENTS
+
+
+def _segments(found: dict[str, Any], length: float) -> Iterator[Said]:
+    told = found.get("segments")
+    for segment in told if isinstance(told, list) else []:
+        if isinstance(segment, dict) and (text := one_line(segment.get("text"))):
+            start, end = seconds(segment.get("start"), length), seconds(segment.get("end"), length)
+            yield Said(text, start, end, one_line(segment.get("speaker"), 60))
+
+
+def _sentences(text: Any) -> list[Said]:
+    """A text without times, sentence by sentence."""
+    line = one_line(text)
+    return [Said(line[begin:end]) for begin, end in sentences(line)]
