@@ -1,6 +1,6 @@
 """How a transcript looks as text, SubRip, WebVTT and JSON, one segment at a time; and its summary as text.
 
-Covers: line and cue lengths, times, escaping, paragraphs, who wrote a summary.
+Covers: line and cue lengths, times, escaping, paragraphs, who speaks, who wrote a summary.
 Does not cover: files (``captions.py``).
 """
 
@@ -32,7 +32,7 @@ class Writer:
         self.inputs = inputs
 
     def push(self, segment: dict[str, Any]) -> None:
-        """Write one segment: ``start``, ``end`` in seconds, ``text``, ``confidence``."""
+        """Write one segment: ``start``, ``end`` in seconds, ``text``; ``confidence``, ``speaker`` where known."""
         raise NotImplementedError
 
     def finish(self) -> None:
@@ -40,25 +40,31 @@ class Writer:
 
 
 class Text(Writer):
-    """Paragraphs, one a line, with an empty line between. A new one begins at a pause or when one gets long."""
+    """Paragraphs, one a line, with an empty line between. A new one begins at a pause, when one gets long, and with
+    another speaker; where it is known who speaks, time and speaker stand in front.
+    """
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
         super().__init__(out, inputs)
         self._length = 0
         self._end = 0.0
         self._sentence_ended = False
+        self._speaker = ""
 
     def push(self, segment: dict[str, Any]) -> None:
-        text = clean(segment["text"])
+        text, speaker = clean(segment["text"]), speaker_of(segment)
         if not text:
             return
-        pause = segment["start"] - self._end >= PAUSE
+        pause = segment["start"] - self._end >= PAUSE or speaker != self._speaker
         if self._length and (pause or (self._length >= PARAGRAPH and self._sentence_ended)):
             self.out("\n\n")
             self._length = 0
         if self._length:
             self.out(self.joiner)
+        elif speaker:
+            self.out(f"[{clock(int(segment['start']) * 1000, '')[:8]}] {speaker}: ")
         self.out(text)
+        self._speaker = speaker
         self._length += len(text)
         self._end, self._sentence_ended = segment["end"], text.endswith(_SENTENCE_ENDS)
 
@@ -79,17 +85,27 @@ class _Cues(Writer):
         for start, end, lines in cues(segment, self._end):
             self._number += 1
             self._end = end
-            self.cue(self._number, start, end, lines)
+            self.cue(self._number, start, end, lines, speaker_of(segment))
 
-    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+    def cue(self, number: int, start: int, end: int, lines: list[str], speaker: str) -> None:
         """Write one cue; times in milliseconds."""
         raise NotImplementedError
 
 
 class SubRip(_Cues):
-    """SRT."""
+    """SRT. It knows no speakers: who speaks stands in front where that changes."""
 
-    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+    def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
+        super().__init__(out, inputs)
+        self._speaker = ""
+
+    def push(self, segment: dict[str, Any]) -> None:
+        before, self._speaker = self._speaker, speaker_of(segment)
+        if self._speaker and self._speaker != before:
+            segment = {**segment, "text": f"{self._speaker}: {segment['text']}"}
+        super().push(segment)
+
+    def cue(self, number: int, start: int, end: int, lines: list[str], speaker: str) -> None:
         # Nothing can be escaped in SRT; an arrow in the text would be read as times.
         text = "\n".join(lines).replace("-->", "->")
         self.out(f"{number}\n{clock(start, ',')} --> {clock(end, ',')}\n{text}\n\n")
@@ -102,9 +118,10 @@ class WebVtt(_Cues):
         super().__init__(out, inputs)
         out("WEBVTT\n")
 
-    def cue(self, number: int, start: int, end: int, lines: list[str]) -> None:
+    def cue(self, number: int, start: int, end: int, lines: list[str], speaker: str) -> None:
         text = html.escape("\n".join(lines), quote=False)
-        self.out(f"\n{clock(start, '.')} --> {clock(end, '.')}\n{text}\n")
+        voice = f"<v {html.escape(speaker, quote=False)}>" if speaker else ""
+        self.out(f"\n{clock(start, '.')} --> {clock(end, '.')}\n{voice}{text}\n")
 
 
 class Summary(Writer):
@@ -121,8 +138,9 @@ class Summary(Writer):
 
 
 class JsonText(Writer):
-    """One object: version, source, its episode where it is one, media, engine, language, what was made of it, and the
-    segments, one a line."""
+    """One object: version, source, its episode where it is one, media, engine, language, what it cost and what could
+    not be heard, what was made of it, and the segments, one a line.
+    """
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
         super().__init__(out, inputs)
@@ -135,8 +153,7 @@ class JsonText(Writer):
             "engine": inputs.get("engine") or {},
             "language": inputs.get("language"),
         }
-        if inputs.get("summary") is not None:
-            head["summary"] = inputs["summary"]
+        head |= {name: inputs[name] for name in ("usage", "unheard", "summary") if inputs.get(name) is not None}
         lines = ",\n".join(f"{_json(key)}: {_json(value)}" for key, value in head.items())
         out(f'{{\n{lines},\n"segments": [')
 
@@ -176,6 +193,11 @@ def summary_heading(summary: dict[str, Any]) -> str:
     words = summary.get("words", low)
     length = "" if low <= words <= high else f"; {words} words, {low} to {high} were asked for"
     return f"Summary ({by}{length})"
+
+
+def speaker_of(segment: dict[str, Any]) -> str:
+    """Who speaks, on one line; empty where that is not known."""
+    return clean(segment.get("speaker") or "")
 
 
 def clean(text: str) -> str:

@@ -26,9 +26,10 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     """A step: the items in a file as captions.
 
     Inputs: ``items``, the path of a file with one JSON value a line: ``{"start", "end", "segments": [{"start", "end",
-    "text", "confidence"}]}``, times in seconds; ``targets``, a list of ``{"format": "txt"|"srt"|"vtt"|"json"
-    |"summary", "path"}``; ``summary`` where there is one; and for the JSON ``facts`` (of the media), ``source``,
-    ``engine``, ``language`` (or None).
+    "text"}]}``, times in seconds, with ``confidence`` and ``speaker`` where they are known; ``targets``, a list of
+    ``{"format": "txt"|"srt"|"vtt"|"json"|"summary", "path"}``; ``summary`` where there is one; and for the JSON
+    ``facts`` (of the media), ``source``, ``engine``, ``language`` (or None), and where there are any ``usage`` (what an
+    engine counted) and ``unheard`` (``[{"start", "end"}]``, speech without words).
 
     Returns:
         ``outputs``: for each target ``format``, ``path``, ``bytes``.
