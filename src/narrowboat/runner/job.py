@@ -284,6 +284,13 @@ class Job:
                 await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
         return [Path(output["path"]) for output in result["outputs"]]
 
+    def discard(self, name: str) -> None:
+        """Remove a file in scratch that nothing needs any more, and give its room back. It may be gone already."""
+        path = self._scratch / name
+        with contextlib.suppress(OSError):
+            path.unlink(missing_ok=True)
+        self._shop.space.forget(path)
+
     def log(self, message: str) -> None:
         """A line for the job's history."""
         self._journal.log(self.id, message)

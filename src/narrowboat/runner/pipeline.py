@@ -35,6 +35,7 @@ class Pipeline:
         endings: of formats whose files do not end in the format's own name.
         preload: modules of its steps that the fork server imports, so that its workers start with them and share
             their pages.
+        preload_of: in the place of ``preload``, asked with a job's options, where jobs differ in what they need.
         lane: the lane that its jobs are in while they run (see ``lanes``), which somebody may have capped.
     """
 
@@ -45,7 +46,12 @@ class Pipeline:
     shape: Callable[[dict[str, Json], str], Json] = lambda options, format: None
     endings: Mapping[str, str] = field(default_factory=dict)
     preload: tuple[str, ...] = ()
+    preload_of: Callable[[dict[str, Json]], tuple[str, ...]] | None = None
     lane: str = ""
+
+    def modules(self, options: dict[str, Json]) -> tuple[str, ...]:
+        """What the fork server imports for a job with these options."""
+        return self.preload if self.preload_of is None else self.preload_of(options)
 
 
 def find_pipeline(name: str) -> Pipeline:

@@ -179,7 +179,7 @@ class Space:
         return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if path != but)
 
     def forget(self, folder: Path) -> None:
-        """A folder of scratch is gone, and what was given in it."""
+        """A folder of scratch is gone, and what was given in it; or a file."""
         self._unasked.pop(folder, None)
         for path in [path for path in self._given if path.is_relative_to(folder)]:
             del self._given[path]

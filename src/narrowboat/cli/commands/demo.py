@@ -21,6 +21,7 @@ from narrowboat.cli.session import check_out, run_jobs
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
+from narrowboat.engines.remote_speech import DEFAULT_CHUNK
 from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size, parse_size
@@ -40,7 +41,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
     vars(values).update(
         model=DEFAULT_SPEECH, language="en", max_download=None, again=True, label="demo", formats=_FORMATS
     )
-    vars(values).update(summary=False, summary_words=None, summary_model=DEFAULT_LANGUAGE)
+    vars(values).update(chunk=DEFAULT_CHUNK, summary=False, summary_words=None, summary_model=DEFAULT_LANGUAGE)
     code, report = asyncio.run(run_jobs(values, out, _submit(values), preload=PIPELINE.preload))
     out.data(report)
     if code == 0:

@@ -60,7 +60,7 @@ def _retry(values: argparse.Namespace, out: Output) -> tuple[int, dict[str, Any]
 async def _run_here(values: argparse.Namespace, out: Output, ids: list[str]) -> tuple[int, dict[str, Any]]:
     async with Reader(values.home) as reader:
         rows = [await reader.journal.job(job_id) for job_id in ids]  # a wrong id before anything starts
-    modules = {module for name in {row.pipeline for row in rows} for module in find_pipeline(name).preload}
+    modules = {module for row in rows for module in find_pipeline(row.pipeline).modules(row.options)}
 
     async def submit(runner: Runner, display: Display) -> None:
         for row in rows:

@@ -12,20 +12,23 @@ import importlib.util
 from collections.abc import Sequence
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, size, text
+from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, seconds, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.cli.submitting import NAME, submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
+from narrowboat.engines.remote import client_of, remote_model
+from narrowboat.engines.remote_speech import DEFAULT_CHUNK
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.transcribe.outputs_workflow import DEFAULT_WORDS, FORMATS, after_options
 from narrowboat.pipelines.transcribe.workflow import PIPELINE, options
 from narrowboat.runner.feeds import Wanted
 from narrowboat.values import Json
 
-_NEEDED = ("av", "ctranslate2", "earshot", "numpy")
+_NEEDED = ("av", "earshot", "numpy")
+_NEEDED_HERE = ("ctranslate2",)  # by models that run on this machine
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -41,28 +44,32 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Transcribe and say how it went."""
-    check_speech()
+    check_speech(values.model)
     values.out = values.out or values.home / "outputs"
     episodes = Wanted(values.latest, values.since, values.match)
     submit = submit_all([whole(source) for source in values.sources], values, episodes)
     check_out(values.out)
-    code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.preload))
+    code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.modules({"model": values.model})))
     out.data(report)
     return code
 
 
-def check_speech() -> None:
-    """See that the extra is installed.
+def check_speech(model: str = DEFAULT_SPEECH) -> None:
+    """See that the extra is installed; for a model that is far away its client, and that there is a key.
 
     Raises:
         UsageError: something of it is missing.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
+    far = remote_model(model)
+    needed = _NEEDED if far is not None else (*_NEEDED, *_NEEDED_HERE)
+    missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
             f"transcribing needs {' and '.join(missing)}, which this Python has not",
             hint="pip install 'narrowboat[speech]'",
         )
+    if far is not None:
+        client_of(far)
 
 
 def job_options(values: argparse.Namespace) -> dict[str, Json]:
@@ -72,6 +79,7 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
         language=values.language,
         max_download=values.max_download,
         cache=default_cache().expanduser().absolute(),
+        chunk=values.chunk,
         after=after_options(
             formats=values.formats,
             summary=values.summary,
@@ -132,6 +140,8 @@ narrowboat transcribe https://example.org/episode.mp3 --model local:whisper-tiny
 narrowboat transcribe https://example.org/feed.xml --latest 5
 narrowboat transcribe https://example.org/feed.xml --since 30d --match interview
 ffmpeg -i talk.avi -f wav - | narrowboat transcribe - --name talk.wav
+narrowboat transcribe *.mp3 --model gemini:gemini-2.5-flash --formats txt,json --memory 256M
+narrowboat transcribe talk.mp3 --model openai:whisper-1@http://127.0.0.1:8000/v1 --chunk 5m
 narrowboat transcribe talk.mp3 --summary --summary-words 100-200
 narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
@@ -142,10 +152,17 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
         Option(
             "--model",
             f"speech model (default: {DEFAULT_SPEECH}); `narrowboat models` lists them; a folder with a Whisper model"
-            " for ctranslate2 works too",
+            " for ctranslate2, or a model far away: gemini:MODEL, openai:MODEL or openai:MODEL@URL",
             text,
             "MODEL",
             DEFAULT_SPEECH,
+        ),
+        Option(
+            "--chunk",
+            "for models far away: the most sound that is sent at once, 1m to 45m (default: 10m); cut in pauses",
+            seconds,
+            "TIME",
+            DEFAULT_CHUNK,
         ),
         Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
         *AFTER,

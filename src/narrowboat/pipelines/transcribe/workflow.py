@@ -1,10 +1,11 @@
 """Transcribe: an episode to a transcript. The workflow, which runs in the supervisor.
 
-Covers: the order of the steps, what is reserved for each, what makes two jobs the same.
-Does not cover: what the steps do (``steps``, ``media/``, ``engines/``), what comes after (``outputs_workflow``).
+Covers: the order of the steps for a model on this machine, what is reserved for each, what makes two jobs the same.
+Does not cover: models that are far away (``remote_workflow``), what the steps do (``steps``, ``media/``, ``engines/``),
+what comes after (``outputs_workflow``).
 
 Options of a job: ``model`` (as for ``--model``), ``language`` (a code, or None to find out), ``max_download`` (bytes
-or None), ``cache`` (where packs are kept), and those of ``outputs_workflow``.
+or None), ``cache`` (where packs are kept), and those of ``remote_workflow`` and ``outputs_workflow``.
 """
 
 from __future__ import annotations
@@ -18,10 +19,15 @@ from narrowboat.engines.catalogue import (
     SPEECH_ENGINE,
     SpeechModel,
     check_language,
+    language_code,
     speech_demand,
     speech_model,
 )
+from narrowboat.engines.remote import remote_model
+from narrowboat.engines.remote_speech import DEFAULT_CHUNK, REMOTE_SPEECH, check_chunk
+from narrowboat.pipelines.transcribe import remote_workflow
 from narrowboat.pipelines.transcribe.outputs_workflow import ENDINGS, FORMATS, shape, written
+from narrowboat.pipelines.transcribe.sound_workflow import described, sound
 from narrowboat.runner.job import Job
 from narrowboat.runner.lanes import TRANSCRIPTIONS
 from narrowboat.runner.pipeline import Pipeline
@@ -31,31 +37,29 @@ from narrowboat.values import Demand, Facts, Json
 # Memory as measured, with a margin: see the modules of the steps. Each counts the 25 MiB of imported modules that a
 # worker shares with the fork server at first.
 PREPARE = Step("narrowboat.engines.speech.prepare:prepare_model", demand=lambda _: PREPARE_DEMAND, name="prepare")
-PROBE = Step("narrowboat.media.probe:probe", memory="48M", name="probe")
 RECOGNISE = Step("narrowboat.pipelines.transcribe.steps:recognise", name="recognise", version=SPEECH_ENGINE)
 
 
 async def transcribe(job: Job) -> None:
     """Fetch, probe, recognise, write. After a crash it goes on from the last journaled segment."""
-    model = speech_model(str(job.options["model"]))
+    far = remote_model(str(job.options["model"]))
+    if far is not None:
+        await remote_workflow.transcribe(job, far)
+    else:
+        await _transcribe(job, speech_model(str(job.options["model"])))
+
+
+async def _transcribe(job: Job, model: SpeechModel) -> None:
     recognise = _recognise(model, most_cores=job.cores)
     if not await job.finished(recognise):
         await job.require(recognise)  # what can't fit is refused before anything is fetched
         await _recognised(job, recognise, model)
-    facts = await job.result(PROBE)
-    given = {
-        "facts": facts,
-        "source": job.name,
-        "engine": {"name": model.name, "version": model.version},
-        "language": await _language(job, recognise),
-        **({"episode": job.source.episode.about} if job.source.episode is not None else {}),
-    }
-    await written(job, recognise, given, facts)
+    given = await described(job, model.name, model.version, await _language(job, recognise))
+    await written(job, recognise, given, given["facts"])
 
 
 async def _recognised(job: Job, step: Step, model: SpeechModel) -> None:
-    audio = await job.fetch()
-    facts = await job.run(PROBE, {"name": job.name}, at={"path": audio})
+    audio, facts = await sound(job)
     prepared = await job.once(PREPARE, {"model": model.name, "cache": job.options["cache"]})
     given = {"model": model.version, "language": job.options["language"], "stream": facts["stream"]}
     at = {"path": audio, "model_dir": prepared["path"], "duration": facts["duration"]}
@@ -93,25 +97,44 @@ async def _language(job: Job, step: Step) -> Json:
 
 def identity(options: dict[str, Json]) -> Json:
     """What changes a transcript: the model with its version, and the language."""
-    return [speech_model(str(options["model"])).version, options["language"]]
+    far = remote_model(str(options["model"]))
+    version = speech_model(str(options["model"])).version if far is None else [far.name, REMOTE_SPEECH]
+    return [version, options["language"]]
 
 
 def options(
-    *, model: str, language: str | None, max_download: int | None, cache: Path, after: dict[str, Json] | None = None
+    *,
+    model: str,
+    language: str | None,
+    max_download: int | None,
+    cache: Path,
+    chunk: float = DEFAULT_CHUNK,
+    after: dict[str, Json] | None = None,
 ) -> dict[str, Json]:
     """The options of a job, from those of the command line; ``after``: what ``outputs_workflow`` makes of them.
 
     Raises:
-        UsageError: no such model or language.
+        UsageError: no such model or language, or a chunk that is too short or too long.
     """
-    found = speech_model(model)
+    far = remote_model(model)
+    if far is not None:
+        name, code = far.name, language_code(language)
+    else:
+        near = speech_model(model)
+        name, code = near.name, check_language(near, language)
     return {
-        "model": found.name,
-        "language": check_language(found, language),
+        "model": name,
+        "language": code,
         "max_download": max_download,
         "cache": str(cache),
+        "chunk": check_chunk(chunk),
         **(after or {}),
     }
+
+
+def preload_of(options: dict[str, Json]) -> tuple[str, ...]:
+    """What the fork server imports for a job: nothing for a model that is far away (see :data:`_PRELOAD`)."""
+    return _PRELOAD if remote_model(str(options.get("model"))) is None else ()
 
 
 # Measured with eight clips of 3 to 15 s and tiny.en: 8.4 s with these preloaded, 12.8 without; the peak of the whole
@@ -125,5 +148,6 @@ PIPELINE = Pipeline(
     shape=shape,
     endings=ENDINGS,
     preload=_PRELOAD,
+    preload_of=preload_of,
     lane=TRANSCRIPTIONS,
 )
