@@ -20,10 +20,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
-from narrowboat import context
-from narrowboat.errors import SourceError
 from narrowboat.media.container import (
-    AGAIN,
     BARE,
     GAP,
     audio_stream,
@@ -31,9 +28,9 @@ from narrowboat.media.container import (
     one_thread,
     opened,
     shown,
-    truncated,
     undecodable,
 )
+from narrowboat.media.decoding import check_length, decoded
 from narrowboat.media.probe import probe
 
 __all__ = ["BLOCK", "RATE", "blocks", "probe"]
@@ -43,11 +40,6 @@ BLOCK = 8_000  # samples: 0.5 s
 COLLECTED = 8_192  # samples of the source that are resampled at once
 LONGEST_GAP = 3_600  # seconds
 MOST_SILENCE = 86_400  # seconds
-#: Of all frames, how many may be damaged before the file is refused: players hide this much.
-MOST_DAMAGED = 0.05
-FEW_DAMAGED = 10  # frames; so many are skipped in a short file as well
-#: Seconds and share by which decoding may end before the length that the container declares.
-SHORTER_BY, SHORTER_SHARE = 2.0, 0.02
 
 Samples = npt.NDArray[np.int16]
 
@@ -60,8 +52,8 @@ def blocks(path: str | Path, stream: int, start_sample: int = 0, name: str | Non
     exact in most formats. Messages call the file ``name``, else by its file name.
 
     Raises:
-        SourceError: nothing, or less than the container declares, could be decoded, or more than
-            :data:`MOST_DAMAGED` of the frames are damaged. Fewer are skipped and logged.
+        SourceError: nothing, or less than the container declares, could be decoded, or too many of the frames are
+            damaged. Fewer are skipped and logged.
     """
     name = name or shown(path)
     try:
@@ -103,7 +95,7 @@ def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
         one_thread(stream)
         begin = None if container.start_time is None else container.start_time / av.time_base
         declared = _promise(container, stream)
-        for frame in _frames(container, stream, name):
+        for frame in decoded(container, stream, name, "sound"):
             if frame.time is not None:
                 begin = frame.time if begin is None else begin
                 last = frame.time - begin
@@ -123,8 +115,8 @@ def _timeline(path: str, index: int, name: str) -> Iterator[Samples]:
             position += len(samples)
             yield samples
     reached = max(position / RATE, last)
-    if declared is not None and reached < declared * (1 - SHORTER_SHARE) - SHORTER_BY:
-        raise truncated(name, f"its sound ends at {reached:.1f} s of {declared:.1f} s")
+    if declared is not None:
+        check_length(name, "sound", reached, declared)
 
 
 def _promise(container: Any, stream: Any) -> float | None:
@@ -143,30 +135,6 @@ def _silence(samples: int) -> Iterator[Samples]:
     while samples > 0:
         yield np.zeros(min(samples, BLOCK), dtype=np.int16)
         samples -= BLOCK
-
-
-def _frames(container: Any, stream: Any, name: str) -> Iterator[Any]:
-    """Decoded frames; damaged ones are skipped, and counted."""
-    packets = bad = frames = 0
-    for packet in container.demux(stream):
-        packets += 1
-        try:
-            decoded = packet.decode()
-        except (av.error.MemoryError, av.error.EOFError):
-            raise
-        except av.error.FFmpegError:
-            bad += 1
-            continue
-        frames += len(decoded)
-        yield from decoded
-    if not frames:
-        raise SourceError(f"{name} holds no sound that can be decoded", reason="not_media")
-    if bad > max(FEW_DAMAGED, MOST_DAMAGED * packets):
-        raise SourceError(
-            f"{name} is damaged: {bad} of its {packets} frames can't be decoded", hint=AGAIN, reason="damaged"
-        )
-    if bad:
-        context.log(f"{name}: {bad} of {packets} damaged frames were skipped")
 
 
 class _Resampler:

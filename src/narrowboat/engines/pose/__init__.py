@@ -1,0 +1,1 @@
+"""People's poses in pictures, with the BlazePose models on LiteRT."""

@@ -1,0 +1,55 @@
+"""The step that has the pose models ready: fetched, verified, and without what is not needed of them.
+
+Covers: what ``--model`` names to a folder with ``detector.tflite`` and ``landmarks.tflite``.
+Does not cover: which names there are (``engines/pose_models``), fetching (``engines/packs``), re-writing (``pruning``).
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from narrowboat import context
+from narrowboat.config import default_cache
+from narrowboat.engines.known import POSE_DETECTOR, POSE_LANDMARKS
+from narrowboat.engines.packs import disk_errors, fetch_pack, locked
+from narrowboat.engines.pose.pruning import write_pruned
+from narrowboat.engines.pose_models import POSE_PACK, PoseModel, pose_model
+from narrowboat.values import Json
+
+
+def prepare_pose(inputs: dict[str, Json]) -> dict[str, Json]:
+    """A step. ``inputs``: ``model`` (as for ``pose --model``), ``cache`` (a folder; the default cache when missing).
+
+    Returns ``path`` (the folder to load) and ``version`` (see :class:`PoseModel`).
+
+    Raises:
+        UsageError: no such model, or not one that can be read.
+        PackError, DiskFull: it can't be fetched or written.
+    """
+    model = pose_model(inputs["model"])
+    cache = Path(inputs["cache"]) if inputs.get("cache") else default_cache()
+    path = prepared(model, cache)
+    context.progress(1.0, "ready")
+    return {"path": str(path), "version": model.version}
+
+
+def prepared(model: PoseModel, cache: Path) -> Path:
+    """The folder with the two models, made in ``cache`` if need be."""
+    target = cache / "models" / f"pose-{model.version}"
+    if target.is_dir():
+        return target
+    pack = fetch_pack(POSE_PACK, cache, context.progress)
+    with disk_errors(target), locked(target.parent / f".{target.name}.lock"):
+        if not target.is_dir():
+            for left in target.parent.glob(f".{target.name}.part-*"):
+                shutil.rmtree(left, ignore_errors=True)
+            context.progress(0.95, "preparing the model")
+            with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as temporary:
+                made = Path(temporary) / "model"
+                made.mkdir()
+                shutil.copyfile(pack / POSE_DETECTOR, made / "detector.tflite")
+                write_pruned(Path(model.path) if model.path else pack / POSE_LANDMARKS, made / "landmarks.tflite")
+                made.rename(target)
+    return target
