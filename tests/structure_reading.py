@@ -39,6 +39,7 @@ CATALOGUE = {
     "engines.footprint",
     "engines.known",
     "engines.language_models",
+    "engines.pose_models",
     "engines.remote",
     "engines.remote_speech",
 }

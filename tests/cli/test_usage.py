@@ -141,6 +141,7 @@ _VALUES = {
     "TIME": ("2h", 7200.0),
     "ADDRESS": ("https://example.org/a.mp3", "https://example.org/a.mp3"),
     "NETWORKS": ("10.1.0.0/16,::1/128", ["10.1.0.0/16", "::1/128"]),
+    "HOW": ("strong", "strong"),
     "MEANS": ("polling,rlimit", ["polling", "rlimit"]),
 }
 
@@ -148,11 +149,12 @@ _VALUES = {
 @pytest.mark.parametrize(("command", "option"), ALL, ids=[f"{c.name} {o.flag}" for c, o in ALL])
 def test_every_option_has_a_variable(command: object, option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
     name = command.name  # type: ignore[attr-defined]
-    needs = {"transcribe": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(name, [])
+    needs = {"transcribe": ["x"], "pose": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(name, [])
     for variable in [key for key in os.environ if key.startswith("NARROWBOAT_")]:
         monkeypatch.delenv(variable)
     lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}
-    text, expected = lists.get(option.flag) or _VALUES.get(option.metavar or "", ("yes", True))
+    lists |= {"pose --formats": ("full,json", ["full", "json"])}
+    text, expected = lists.get(f"{option.scope} {option.flag}".strip()) or lists.get(option.flag) or _VALUES.get(option.metavar or "", ("yes", True))
     unset = getattr(settle(build_parser().parse_args([name, *needs]), options_of(command)), option.name)  # type: ignore[arg-type]
     assert unset != expected
     monkeypatch.setenv(option.variable, text)

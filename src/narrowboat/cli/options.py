@@ -198,6 +198,42 @@ def networks(text: str) -> list[str]:
     return list(map(str, parse_networks(words(text))))
 
 
+def one_word(*allowed: str) -> Callable[[str], str]:
+    """One word that is among ``allowed``."""
+
+    def convert(text: str) -> str:
+        found = one_of(*allowed)(text)
+        if len(found) > 1:
+            raise UsageError(f"{text!r} is more than one", hint=f"choose one of {', '.join(allowed)}")
+        return found[0]
+
+    return convert
+
+
+def stretch(text: str) -> tuple[float | None, float | None]:
+    """Seconds from and to: ``10-25``, ``10-``, ``-25``, ``1:30-2:05.5``."""
+    match = re.fullmatch(r"([\d:.]*)-([\d:.]*)", text.strip())
+    ends = [_clock(part) for part in match.groups()] if match and text.strip() != "-" else []
+    if not ends:
+        raise UsageError(f"{text!r} is no stretch of time", hint="write it as 10-25, 90-, or 1:30-2:05")
+    start, end = ends
+    if end is not None and end <= (start or 0):
+        raise UsageError(f"{text!r} ends before it begins", hint="write it as 10-25")
+    return start, end
+
+
+def _clock(text: str) -> float | None:
+    """Seconds of ``90``, ``1:30`` or ``0:01:30.5``; None of nothing."""
+    if not text:
+        return None
+    if not re.fullmatch(r"(\d{1,3}:)?(\d{1,3}:)?\d{1,6}(\.\d+)?", text):
+        raise UsageError(f"{text!r} is no time", hint="write it as 90, 1:30 or 1:02:30")
+    total = 0.0
+    for part in text.split(":"):
+        total = total * 60 + float(part)
+    return total
+
+
 def guard(text: str) -> list[str]:
     """``auto``, or means of the guard with commas between."""
     found = words(text)

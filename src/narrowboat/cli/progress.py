@@ -19,12 +19,17 @@ def fraction(job: JobStatus) -> float | None:
 
 
 def speed(job: JobStatus) -> str:
-    """``12.3×`` for a recognition, ``12 of 40`` for parts, ``3.1 MiB of 40 MiB`` for a download, else nothing."""
+    """``12.3×`` for a recognition, ``1234 frames, 56.7 fps`` for a video, ``12 of 40`` for parts, ``3.1 MiB of 40 MiB`` for
+    a download, else nothing.
+    """
     done, rate = job.facts.get("bytes_done"), job.facts.get("speed")
     if "parts" in job.facts:
         return f"{job.facts['parts_done']} of {job.facts['parts']}"
     if isinstance(rate, int | float):
         return f"{rate:.1f}×"
+    frames, fps = job.facts.get("frames"), job.facts.get("rate")
+    if isinstance(frames, int):
+        return f"{frames} frames" + (f", {fps:.1f} fps" if isinstance(fps, int | float) else "")
     if isinstance(done, int | float):
         total = job.facts.get("bytes_total")
         return format_size(done) + (f" of {format_size(total)}" if total else "")

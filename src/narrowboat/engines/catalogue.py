@@ -28,6 +28,7 @@ __all__ = [
     "Pack",
     "SpeechModel",
     "check_language",
+    "checksum_of",
     "language_code",
     "packs",
     "speech_demand",
@@ -108,8 +109,7 @@ def speech_model(text: str) -> SpeechModel:
     folder = Path(name).expanduser().absolute()
     _check_folder(folder)
     model = folder / "model.bin"
-    status = model.stat()
-    checksum = _checksum(str(model), status.st_size, status.st_mtime_ns)
+    checksum = checksum_of(model)
     english_only = _english_only(folder)
     return SpeechModel(f"local:{folder}", "local", None, str(folder), checksum, _version(checksum), english_only)
 
@@ -200,6 +200,12 @@ def _english_only(folder: Path) -> bool:
             count = len(json.loads(text)) if name.endswith(".json") else text.count("\n") + (not text.endswith("\n"))
             return count <= 51864
     return False
+
+
+def checksum_of(path: Path) -> str:
+    """SHA-256 of a file, kept while its size and time of change stay."""
+    status = path.stat()
+    return _checksum(str(path), status.st_size, status.st_mtime_ns)
 
 
 @lru_cache(maxsize=8)

@@ -51,7 +51,7 @@ class Pack:
 
     Attributes:
         name: as in ``local:whisper-base`` and ``narrowboat packs``.
-        kind: ``"speech model"`` or ``"sample"``.
+        kind: ``"speech model"``, ``"pose models"`` or ``"sample"``.
         licence: SPDX name of the licence of the files.
         about: one line for a person.
         sources: where to have it from; the next is tried when one can't be had.
@@ -198,6 +198,42 @@ _TWO_CITIES = Source(
     ),
 )
 
+POSE_DETECTOR, POSE_LANDMARKS = "pose_detection.tflite", "pose_landmark_full.tflite"
+_MEDIAPIPE = "mediapipe"  # nothing of it is installed: its models are what is wanted
+
+_BLAZEPOSE = Source(
+    download=35_622_638,
+    files=(
+        _file(
+            _MEDIAPIPE,
+            "0.10.21",
+            f"mediapipe/modules/pose_detection/{POSE_DETECTOR}",
+            2_959_046,
+            "9ba9dd3d42efaaba86b4ff0122b06f29c4122e756b329d89dca1e297fd8f866c",
+        ),
+        _file(
+            _MEDIAPIPE,
+            "0.10.21",
+            f"mediapipe/modules/pose_landmark/{POSE_LANDMARKS}",
+            6_440_512,
+            "e9a5c5cb17f736fafd4c2ec1da3b3d331d6edbe8a0d32395855aeb2cdfd64b9f",
+        ),
+    ),
+)
+
+_WALKERS = Source(
+    download=9_050_415,
+    files=(
+        _file(
+            "sports2d",
+            "0.8.34",
+            "Sports2D/Demo/demo.mp4",
+            3_968_304,
+            "d9a66417185647b112304b57093f0c180f37a768e6a14daca75ca541f3b78039",
+        ),
+    ),
+)
+
 PACKS: dict[str, Pack] = {
     pack.name: pack
     for pack in (
@@ -216,5 +252,7 @@ PACKS: dict[str, Pack] = {
             "44 seconds of A Tale of Two Cities, read aloud",
             (_TWO_CITIES,),
         ),
+        Pack("pose", "pose models", "Apache-2.0", "BlazePose: finds people and their 33 landmarks", (_BLAZEPOSE,)),
+        Pack("sample-walk", "sample", "BSD-3-Clause", "8 seconds of people who walk, on video", (_WALKERS,)),
     )
 }

@@ -33,7 +33,9 @@ Progress = Callable[[float, str], None]
 
 # Asked for on every machine alike, so that everybody gets the same files: nothing of them is run.
 _FIXED = ("--python-version", "3.11", "--implementation", "cp", "--abi", "cp311", "--abi", "abi3", "--abi", "none")
-_PLATFORMS = ("--platform", "manylinux_2_34_x86_64", "--platform", "any")
+_PLATFORMS = tuple(
+    word for name in ("manylinux_2_34_x86_64", "manylinux_2_28_x86_64", "any") for word in ("--platform", name)
+)
 _BLOCK = 1 << 20
 _SPACE = 2  # times a pack's size: what is downloaded, and the files taken out of it
 _CACHE_HINT = "free some space, or set NARROWBOAT_CACHE to a folder on another disk"

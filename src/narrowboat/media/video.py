@@ -14,8 +14,9 @@ found after seeking is another picture, all is decoded from the start.
 
 from __future__ import annotations
 
+import itertools
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +24,7 @@ import av
 import numpy as np
 import numpy.typing as npt
 
+from narrowboat.errors import SourceError
 from narrowboat.media.container import one_thread, opened, shown, undecodable
 from narrowboat.media.decoding import check_length, decoded
 from narrowboat.media.video_stream import limit_size, stream_length, video_stream
@@ -56,6 +58,11 @@ class Picture:
     colours: tuple[float, ...]
     frame: Any
     quarters: int
+
+    @property
+    def full_range(self) -> bool:
+        """True when brightness goes from 0 to 255, in the place of 16 to 235."""
+        return self.colours[0] == 1
 
     def rgb(self) -> Plane:
         """Red, green and blue, as (height, width, 3)."""
@@ -111,38 +118,40 @@ class _Reader:
         self._end = float("inf") if stretch.end is None else stretch.end
 
     def stretch(self) -> Iterator[Picture]:
-        """From the beginning of the stretch; by seeking first, where that leads to a picture before it."""
-        seeks = [self._start, None] if self._start > 0 else [None]
-        for seek in seeks:
-            index = 0
-            for count, picture in enumerate(self._timed(seek)):
-                if seek is not None and count == 0 and picture.time > self._start:
-                    break  # the file's index is wrong
-                if picture.time >= self._end:
-                    return
-                if picture.time >= self._start:
-                    picture.index, index = index, index + 1
-                    yield picture
-            else:
+        """All of it, from its beginning."""
+        index = itertools.count()
+        for picture in self._from_before():
+            if picture.time >= self._end:
                 return
+            if picture.time >= self._start:
+                picture.index = next(index)
+                yield picture
+
+    def _from_before(self) -> Iterator[Picture]:
+        """From the stretch's beginning or before it: by seeking, where that leads there."""
+        if self._start > 0:
+            near = self._timed(self._start)
+            first = _found(near, lambda picture: True)
+            if first is not None and first.time <= self._start:
+                return itertools.chain([first], near)
+            near.close()
+        return self._timed(None)
 
     def after(self, place: Json) -> Iterator[Picture]:
         """What follows a picture."""
-        found = False
-        for picture in self._timed(place["time"]):
-            if found:
-                picture.index = place["index"] = place["index"] + 1
-                if picture.time >= self._end:
-                    return
-                yield picture
-            elif picture.pts >= place["pts"]:
-                found = picture.place()["checksum"] == place["checksum"] and picture.pts == place["pts"]
-                if not found:
-                    break
-        if not found:
+        following = self._timed(place["time"])
+        found = _found(following, lambda picture: picture.pts >= place["pts"])
+        if found is None or found.pts != place["pts"] or found.place()["checksum"] != place["checksum"]:
+            following.close()
             yield from (picture for picture in self.stretch() if picture.index > place["index"])
+            return
+        for index, picture in enumerate(following, place["index"] + 1):
+            if picture.time >= self._end:
+                return
+            picture.index = index
+            yield picture
 
-    def _timed(self, seek: float | None) -> Iterator[Picture]:
+    def _timed(self, seek: float | None) -> Generator[Picture, None, None]:
         """All pictures from a point at or before ``seek`` on, with times that don't run backwards."""
         with opened(self._path, self.name) as container:
             stream = video_stream(container, self.name, self._facts["stream"])
@@ -172,14 +181,22 @@ class _Reader:
         facts, quarters = self._facts, self._facts["quarters"]
         width, height = facts["width"], facts["height"]
         size = (height, width) if quarters % 2 else (width, height)
-        full = frame.color_range == _FULL and frame.format.name in ("yuv420p", "yuvj420p")
         space = frame.colorspace
         if frame.format.name not in ("yuv420p", "yuvj420p") or (frame.width, frame.height) != size:
             rgb = frame.format.is_rgb
             frame = frame.reformat(*size, format="yuv420p", threads=1)
             space = frame.colorspace if rgb else space
+        full = frame.color_range == _FULL or frame.format.name == "yuvj420p"
         planes = _planes(frame, quarters)
         return Picture(0, time, pts, width, height, facts["aspect"], planes, _matrix(space, full), frame, quarters)
+
+
+def _found(pictures: Iterator[Picture], wanted: Callable[[Picture], bool]) -> Picture | None:
+    """Go on to the first picture that is wanted; None when there is none, or nothing could be read after seeking."""
+    try:
+        return next(filter(wanted, pictures), None)
+    except (SourceError, av.error.FFmpegError):
+        return None
 
 
 def _planes(frame: Any, quarters: int) -> tuple[Plane, Plane, Plane]:

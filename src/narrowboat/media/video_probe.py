@@ -29,8 +29,9 @@ def probe_video(inputs: dict[str, Any]) -> dict[str, Any]:
         ``duration`` (seconds, as declared; 0 when it is not), ``rate`` (pictures a second, the mean where it varies),
         ``frames`` (about how many), ``width`` and ``height`` (pixels as seen, after turning), ``coded_pixels`` (of a
         picture in the decoder, at most), ``quarters`` (quarter turns against the clock that make it upright),
-        ``aspect`` (a pixel's width by its height, as seen), ``interlaced``, ``codec``, ``pixel_format``, ``stream``,
-        ``audio`` (name of the coding of its sound, or None), ``container``, ``bytes``.
+        ``aspect`` (a pixel's width by its height, as seen), ``interlaced``, ``unit`` (seconds of a timestamp's step,
+        as two numbers), ``codec``, ``pixel_format``, ``stream``, ``audio`` (name of the coding of its sound, or
+        None), ``container``, ``bytes``.
 
     Raises:
         SourceError: missing, empty, not media, no video, protected, without a decoder, cut short, too large or too
@@ -81,6 +82,7 @@ def _facts(path: str, name: str) -> dict[str, Any]:
             "codec": stream.codec_context.codec.canonical_name,
             "pixel_format": frame.format.name,
             "stream": stream.index,
+            "unit": [stream.time_base.numerator, stream.time_base.denominator],
             "audio": None if audio is None else audio.codec_context.name,
             "container": container.format.name,
         }

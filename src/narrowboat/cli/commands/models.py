@@ -19,7 +19,9 @@ from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, near, table
 from narrowboat.config import default_cache, pack_folder
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, PREPARE_DEMAND, Pack, packs
+from narrowboat.engines.pose_models import DEFAULT_POSE, POSE_PACK
 from narrowboat.errors import UsageError
+from narrowboat.pipelines.pose.workflow import PREPARE_POSE
 from narrowboat.pipelines.transcribe.workflow import PREPARE
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.status import Live, job_status
@@ -85,6 +87,8 @@ async def pull(runner: Runner, display: Display, pack: Pack, cache: Path) -> str
     step, given = FETCH_PACK, {"pack": pack.name, "cache": str(cache)}
     if pack.kind == "speech model":
         step, given = PREPARE, {"model": f"local:{pack.name}", "cache": str(cache)}
+    elif pack.name == POSE_PACK:
+        step, given = PREPARE_POSE, {"model": DEFAULT_POSE, "cache": str(cache)}
     work = asyncio.ensure_future(runner.call(step, given, live=live))
     try:
         while not work.done():

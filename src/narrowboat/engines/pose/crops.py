@@ -98,9 +98,7 @@ def shrunk(picture: Picture, side: int) -> Floats:
 _Indices = npt.NDArray[np.intp]
 
 
-def _between(
-    places: npt.NDArray[np.floating], count: int
-) -> tuple[_Indices, _Indices, Floats, npt.NDArray[np.bool_]]:
+def _between(places: npt.NDArray[np.floating], count: int) -> tuple[_Indices, _Indices, Floats, npt.NDArray[np.bool_]]:
     """For places on a line of pixels: the pixels before and after, how far it is to the second, whether it is there."""
     before = np.floor(places).astype(np.intp)
     part = (places - before).astype(np.float32)
