@@ -154,7 +154,11 @@ def test_every_option_has_a_variable(command: object, option: Option, monkeypatc
         monkeypatch.delenv(variable)
     lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}
     lists |= {"pose --formats": ("full,json", ["full", "json"])}
-    text, expected = lists.get(f"{option.scope} {option.flag}".strip()) or lists.get(option.flag) or _VALUES.get(option.metavar or "", ("yes", True))
+    text, expected = (
+        lists.get(f"{option.scope} {option.flag}".strip())
+        or lists.get(option.flag)
+        or _VALUES.get(option.metavar or "", ("yes", True))
+    )
     unset = getattr(settle(build_parser().parse_args([name, *needs]), options_of(command)), option.name)  # type: ignore[arg-type]
     assert unset != expected
     monkeypatch.setenv(option.variable, text)

@@ -19,8 +19,8 @@ def fraction(job: JobStatus) -> float | None:
 
 
 def speed(job: JobStatus) -> str:
-    """``12.3×`` for a recognition, ``1234 frames, 56.7 fps`` for a video, ``12 of 40`` for parts, ``3.1 MiB of 40 MiB`` for
-    a download, else nothing.
+    """``12.3×`` for a recognition, ``99 frames, 56.7 fps`` for a video, ``12 of 40`` for parts, ``3.1 MiB of 40 MiB``
+    for a download, else nothing.
     """
     done, rate = job.facts.get("bytes_done"), job.facts.get("speed")
     if "parts" in job.facts:

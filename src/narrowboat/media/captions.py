@@ -16,8 +16,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from narrowboat import context, disk
-from narrowboat.errors import UsageError
+from narrowboat import context
 from narrowboat.media import beside
 from narrowboat.media.caption_formats import FORMATS
 
@@ -39,9 +38,9 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
         OutputError: a target can't be written (fact ``path``). DiskFull: there is no space for it. Both leave
             nothing partial behind.
     """
-    targets = [(str(target["format"]), Path(target["path"])) for target in inputs["targets"]]
-    _check(targets)
-    _check_space(Path(inputs["items"]), targets)
+    targets = beside.targets_of(inputs, FORMATS)
+    # Captions are about as large as their items.
+    beside.require_space(targets, Path(inputs["items"]).stat().st_size, "writing captions")
     with beside.written([path for _, path in targets]) as files:
         writers = []
         for (kind, path), file in zip(targets, files, strict=True):
@@ -54,20 +53,7 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
         for path, writer in writers:
             with beside.explained(path):
                 writer.finish()
-    return {"outputs": [{"format": kind, "path": str(path), "bytes": path.stat().st_size} for kind, path in targets]}
-
-
-def _check(targets: list[tuple[str, Path]]) -> None:
-    for kind, _ in targets:
-        if kind not in FORMATS:
-            raise UsageError(f"{kind!r} is not an output format", hint=f"one of {', '.join(FORMATS)}")
-    beside.check_targets([path for _, path in targets])
-
-
-def _check_space(items: Path, targets: list[tuple[str, Path]]) -> None:
-    """Captions are about as large as their items. They may have the last of the disk: they are what the job is for."""
-    for folder in {path.parent for _, path in targets}:
-        disk.require(folder, items.stat().st_size, "writing captions", floor=0, hint=beside.HINT)
+    return beside.outputs(targets)
 
 
 def _segments(items: Path) -> Iterator[dict[str, Any]]:

@@ -2,7 +2,7 @@
 
 Covers: the step :func:`join`: the video with the sound of its source, a still of the picture that shows most, a
 preview.
-Does not cover: the pieces (``segments.py``), putting outputs in place (``targets.py``).
+Does not cover: the pieces (``segments.py``), putting outputs in place (``beside.py``).
 """
 
 from __future__ import annotations
@@ -18,8 +18,8 @@ import av
 
 from narrowboat import context
 from narrowboat.errors import SourceError
+from narrowboat.media import beside
 from narrowboat.media.container import opened
-from narrowboat.media.targets import explained, put_in_place, require_space, targets_of, written
 
 PREVIEW_S = 3.0
 _STILL = 960  # pixels of its longer side, at most
@@ -38,18 +38,18 @@ def join(inputs: dict[str, Any]) -> dict[str, Any]:
         ``outputs``: for each target ``format``, ``path``, ``bytes``.
 
     Raises:
-        UsageError, OutputError, DiskFull: see :mod:`~narrowboat.media.targets`. They leave nothing partial behind.
+        UsageError, OutputError, DiskFull: see :mod:`~narrowboat.media.beside`. They leave nothing partial behind.
     """
     items = [json.loads(line) for line in Path(inputs["items"]).read_text().splitlines()]
     pieces = [Path(inputs["folder"]) / f"segment-{number}.nut" for number in range(len(items))]
     best = max(range(len(items)), key=lambda number: items[number]["best"][1])
-    targets = targets_of(inputs, _MAKERS)
-    require_space(targets, sum(piece.stat().st_size for piece in pieces), "writing the overlay")
-    with put_in_place(targets) as parts:
+    targets = beside.targets_of(inputs, _MAKERS)
+    beside.require_space(targets, sum(piece.stat().st_size for piece in pieces), "writing the overlay")
+    with beside.placed([path for _, path in targets]) as parts:
         for (kind, path), part in zip(targets, parts, strict=True):
-            with explained(path):
+            with beside.explained(path):
                 _MAKERS[kind](part, pieces, best, items[best]["best"][0], inputs)
-    return written(targets)
+    return beside.outputs(targets)
 
 
 def _overlay(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:

@@ -2,7 +2,7 @@
 
 Covers: the step :func:`write_poses`. Loads in workers only.
 Does not cover: how each format looks (``pose_formats.py``, ``pose_parquet.py``), putting outputs in place
-(``targets.py``), the overlay (``joining.py``).
+(``beside.py``), the overlay (``joining.py``).
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat import context
+from narrowboat.media import beside
 from narrowboat.media.pose_file import RECORD, read_poses
 from narrowboat.media.pose_formats import Csv, FullCsv, Summary, Writer
-from narrowboat.media.targets import explained, put_in_place, require_space, targets_of, written
 
 #: Bytes that a record has in the largest of them, about.
 _WRITTEN = 33 * 130
@@ -30,28 +30,28 @@ def write_poses(inputs: dict[str, Any]) -> dict[str, Any]:
         ``outputs``: for each target ``format``, ``path``, ``bytes``.
 
     Raises:
-        UsageError, OutputError, DiskFull: see :mod:`~narrowboat.media.targets`. They leave nothing partial behind.
+        UsageError, OutputError, DiskFull: see :mod:`~narrowboat.media.beside`. They leave nothing partial behind.
     """
     records = Path(inputs["records"])
-    targets = targets_of(inputs, _WRITERS)
+    targets = beside.targets_of(inputs, _WRITERS)
     size = records.stat().st_size
-    require_space(targets, len(targets) * size // RECORD.itemsize * _WRITTEN, "writing poses")
-    with put_in_place(targets) as parts:
+    beside.require_space(targets, len(targets) * size // RECORD.itemsize * _WRITTEN, "writing poses")
+    with beside.placed([path for _, path in targets]) as parts:
         writers: list[tuple[Path, Writer]] = []
         for (kind, path), part in zip(targets, parts, strict=True):
-            with explained(path):
+            with beside.explained(path):
                 writers.append((path, _WRITERS[kind](part, inputs)))
         done = 0
         for piece in read_poses(records):
             for path, writer in writers:
-                with explained(path):
+                with beside.explained(path):
                     writer.push(piece)
             done += piece.nbytes
             context.progress(done / size, "write")
         for path, writer in writers:
-            with explained(path):
+            with beside.explained(path):
                 writer.finish()
-    return written(targets)
+    return beside.outputs(targets)
 
 
 def _parquet(path: Path, inputs: dict[str, Any]) -> Writer:
