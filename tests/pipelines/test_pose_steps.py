@@ -157,7 +157,8 @@ def test_nobody_in_the_picture_is_an_empty_table_that_says_so(asked: dict[str, A
         video.width = video.height = 64
         video.pix_fmt = "yuv420p"
         for _ in range(10):
-            output.mux(video.encode(av.VideoFrame(64, 64, "yuv420p")))
+            grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24")
+            output.mux(video.encode(grey.reformat(format="yuv420p")))
         output.mux(video.encode(None))
     facts = probe_video({"path": str(path)})
     items = run({**asked, "path": str(path), "facts": facts, "trim": [None, None]}, tmp_path)
