@@ -37,6 +37,7 @@ CATALOGUE = {
     "engines.answers",
     "engines.catalogue",
     "engines.footprint",
+    "engines.gguf_head",
     "engines.known",
     "engines.language_models",
     "engines.pose_models",

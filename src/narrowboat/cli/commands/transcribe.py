@@ -120,7 +120,9 @@ AFTER = (
     ),
     Option(
         "--summary-model",
-        f"language model of the summary (default: {DEFAULT_LANGUAGE}, which picks sentences and needs no model)",
+        f"language model of the summary: {DEFAULT_LANGUAGE} (the default) picks sentences and needs no model;"
+        " gguf:smollm2 and gguf:/PATH write on this machine; gemini:MODEL and openai:MODEL[@URL] are sent the"
+        " transcript",
         text,
         "MODEL",
         DEFAULT_LANGUAGE,

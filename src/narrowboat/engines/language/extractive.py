@@ -55,11 +55,12 @@ def complete(inputs: dict[str, Json]) -> dict[str, Json]:
 
 
 def quoted(quote: Mapping[str, Any]) -> str:
-    """A quote on one line, behind its place."""
+    """A quote on one line, behind its place and, where it is known, who said it."""
+    text = f"{quote['speaker']}: {quote['text']}" if quote.get("speaker") else str(quote["text"])
     if "start" in quote:
         at = int(quote["start"])
-        return f"[{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}] {quote['text']}"
-    return f"[p. {quote['page']}] {quote['text']}" if "page" in quote else str(quote["text"])
+        return f"[{at // 3600:02}:{at // 60 % 60:02}:{at % 60:02}] {text}"
+    return f"[p. {quote['page']}] {text}" if "page" in quote else text
 
 
 def _sentences(passages: list[dict[str, Json]]) -> Iterator[dict[str, Json]]:

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from narrowboat.engines.language_models import language_demand, language_model
+from narrowboat.engines.catalogue import PREPARE_DEMAND
+from narrowboat.engines.language_models import file_of, language_client, language_demand, language_model
 from narrowboat.errors import UsageError
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step
@@ -25,7 +26,10 @@ DEFAULT_WORDS = (400, 600)
 
 #: Memory as measured: 26 MiB with what a worker begins with. It takes a moment: no wait for a core.
 CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", cores=0, name="captions")
+FETCH_PACK = Step("narrowboat.engines.fetching:fetch", demand=lambda _: PREPARE_DEMAND, name="fetch pack")
 _SUMMARISE = "narrowboat.pipelines.transcribe.summary:summarise"
+#: Seconds that a remote model may take for a summary: a long transcript may need a question for each of its parts.
+_SUMMARY_S = 1800.0
 
 
 async def written(job: Job, transcript: Step, given: dict[str, Json], facts: Facts) -> None:
@@ -56,7 +60,20 @@ async def _summary(job: Job, given: dict[str, Json], at: dict[str, Json], facts:
     def demand(facts: Facts) -> Demand:
         return language_demand(model, facts)
 
-    step = Step(_SUMMARISE, name="summary", version=asked["version"], engine=model.name, demand=demand)
+    folder = None
+    if model.pack is not None:
+        folder = (await job.once(FETCH_PACK, {"pack": model.pack, "cache": job.options["cache"]}))["path"]
+    client = language_client(model)
+    step = Step(
+        _SUMMARISE,
+        name="summary",
+        version=asked["version"],
+        engine=model.name,
+        demand=demand,
+        client=client,
+        time_limit=_SUMMARY_S if client else None,
+    )
+    at = {**at, "path": file_of(model, folder)}
     return await job.run(step, {**asked, "language": given["language"]}, facts, at=at)
 
 
@@ -66,13 +83,14 @@ def after_options(
     """The options of a job that say what comes after recognition.
 
     Raises:
-        UsageError: no such model; the summary as a format without being asked for.
+        UsageError: no such model, or no key or library for it; the summary as a format without being asked for.
     """
     if not summary:
         if "summary" in formats:
             raise UsageError("--formats: summary needs --summary", hint="--summary alone writes it")
         return {"summary": None}
     model = language_model(summary_model)
+    language_client(model)
     words = list(summary_words or DEFAULT_WORDS)
     return {"summary": {"model": model.name, "version": model.version, "words": words}}
 

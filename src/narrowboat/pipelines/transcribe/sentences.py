@@ -1,6 +1,6 @@
 """A transcript's segments as sentences with times. Loads in workers only.
 
-Covers: joining what recognition cut in the middle of a sentence, parting what holds several.
+Covers: joining what recognition cut in the middle of a sentence, parting what holds several; passages of sentences.
 Does not cover: what is done with them (``summary``), how sentences end (``engines/language/wording``).
 """
 
@@ -15,6 +15,7 @@ from narrowboat.engines.language.wording import count_words, is_finished, senten
 
 PAUSE = 2.0  # seconds of silence that end a sentence
 LONGEST = 60  # words after which one is taken to have ended
+PASSAGE = 120  # words of a passage: less than a minute of speech, and what models of text take for one thought
 
 Sentence = dict[str, Any]
 
@@ -43,6 +44,21 @@ def as_sentences(segments: Iterable[dict[str, Any]], joiner: str = " ") -> Itera
         if is_finished(begun["text"]) or count_words(begun["text"]) >= LONGEST:
             yield begun
             begun = None
+    if begun is not None:
+        yield begun
+
+
+def as_passages(sentences: Iterable[Sentence], joiner: str = " ") -> Iterator[Sentence]:
+    """Sentences of one speaker joined up to :data:`PASSAGE` words: with fewer places a text is easier to take in."""
+    begun: Sentence | None = None
+    count = 0
+    for sentence in sentences:
+        more = count_words(sentence["text"])
+        same = begun is not None and sentence.get("speaker") == begun.get("speaker")
+        if begun is not None and (not same or count + more > PASSAGE):
+            yield begun
+            begun = None
+        begun, count = (sentence, more) if begun is None else (_joined(begun, sentence, joiner), count + more)
     if begun is not None:
         yield begun
 
