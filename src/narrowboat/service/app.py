@@ -6,7 +6,7 @@ Does not cover: serving it (``server``).
 
 from __future__ import annotations
 
-from narrowboat.service import batches, events, health, jobs, openai_api, openapi, outputs, page
+from narrowboat.service import batches, events, health, jobs, openai_api, openapi, outputs, page, pipelines_api
 from narrowboat.service.door import Door
 from narrowboat.service.operations import Operation
 from narrowboat.service.routes import Routes
@@ -17,6 +17,7 @@ OPERATIONS: list[Operation] = [
     *jobs.OPERATIONS,
     *outputs.OPERATIONS,
     *batches.OPERATIONS,
+    *pipelines_api.OPERATIONS,
     *events.OPERATIONS,
     *openai_api.OPERATIONS,
     *health.OPERATIONS,

@@ -10,7 +10,7 @@ import hashlib
 from functools import cache
 from pathlib import Path
 
-from starlette.responses import Response
+from starlette.responses import JSONResponse, Response
 
 from narrowboat.errors import NotFound, Unauthorised
 from narrowboat.service.door import COOKIE
@@ -63,6 +63,11 @@ def _answer(call: Call, name: str) -> Response:
     return Response(content, headers=headers, media_type=_TYPES[Path(name).suffix])
 
 
+async def session(call: Call) -> Response:
+    """Who asks."""
+    return JSONResponse({"who": call.request.scope["state"]["who"], "open": call.service.settings.open})
+
+
 async def sign_in(call: Call) -> Response:
     """Keep a key in a cookie that no script can read, so that links and players work."""
     key = (await call.json())["key"].strip()
@@ -87,6 +92,11 @@ _KEY = {
     "additionalProperties": False,
     "properties": {"key": {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"}},
 }
+_WHO = {
+    "type": "object",
+    "required": ["who", "open"],
+    "properties": {"who": {"type": "string"}, "open": {"type": "boolean", "description": "Nobody needs a key."}},
+}
 _NAME = Parameter("name", {"type": "string", "minLength": 1, "maxLength": 100}, "Name of a part.", "path")
 _ANY = {"*/*": {"type": "string"}}
 OPERATIONS = [
@@ -102,6 +112,7 @@ OPERATIONS = [
         open=True,
         strict=False,
     ),
+    Operation("GET", "/session", session, "Who asks", {200: Answer("By which key.", {JSON_TYPE: _WHO})}, tag="page"),
     Operation(
         "POST",
         "/session",
