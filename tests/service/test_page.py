@@ -104,7 +104,7 @@ def test_what_went_wrong_is_a_sentence(page: Any) -> None:
     assert row.locator(".told").inner_text().startswith("a.mp3 is not media")
     page.set_input_files("#file", {"name": "b.mp3", "mimeType": "audio/mpeg", "buffer": bytes(25 << 20)})
     page.get_by_role("button", name="Start").click()
-    page.get_by_role("alert").filter(has_text="may have 20 MiB").wait_for()
+    page.get_by_role("alert").filter(has_text="may have 20.0 MiB").wait_for()
     page.get_by_role("button", name="Start").click()
     assert page.get_by_role("alert").inner_text() == "Choose a file, or give an address."
     page.get_by_label("Or an address").fill("file:///etc/passwd")
