@@ -27,6 +27,8 @@ from fakes.transcripts import Word as Timed
 ENOUGH = 20 * RATE
 #: A sentence ends at a pause of so many samples, or after so many words.
 PAUSE, MOST_WORDS = round(0.35 * RATE), 24
+#: What OpenAI takes as the sample of a voice.
+SHORTEST_SAMPLE, LONGEST_SAMPLE = 2 * RATE, 10 * RATE
 #: How voices sound; several speakers may sound alike.
 VOICES = ["a woman of about thirty, quick", "a man of about fifty, slow", "a man of about thirty, hoarse"]
 VOICES += ["a woman of about sixty, clear", "a young man, from the north"]
@@ -59,11 +61,25 @@ class Hearing:
             raise NotHeard(f"the question has {len(sounds)} files of sound, not one")
         place = self.place(sounds[0], folders)
         words = place.episode.between(place.start, place.end)
-        named = labels(words, question, place.episode, place.start)
+        named = labels(words, question, place.episode, place.start, self._sampled(question, folders))
         segments = [_segment(sentence, place, named) for sentence in sentences(words)]
         about = {"episode": place.episode.folder.name, "first_sample": place.start, "last_sample": place.end}
         voices = {label: VOICES[crc32(speaker.encode()) % len(VOICES)] for speaker, label in named.items()}
-        return Spoken((place.end - place.start) / RATE, segments, voices, {**about, "words": len(words)})
+        about["words"] = len(words)
+        return Spoken((place.end - place.start) / RATE, segments, voices, about, set(question.samples))
+
+    def _sampled(self, question: Question, folders: list[str]) -> dict[str, str]:
+        """Who was named with a sample of the voice: the names by speaker."""
+        found = {}
+        for name, sample in question.samples.items():
+            place = self.place(sample, folders)
+            if not SHORTEST_SAMPLE <= place.end - place.start <= LONGEST_SAMPLE:
+                raise NotHeard(f"the sample of {name} has {(place.end - place.start) / RATE:.1f} s, not 2 to 10")
+            heard = {word.speaker for word in place.episode.between(place.start, place.end)}
+            if len(heard) != 1:
+                raise NotHeard(f"the sample of {name} has {len(heard)} speakers")
+            found[heard.pop()] = name
+        return found
 
     def groups(self, question: Question, folders: list[str]) -> list[list[int]]:
         """Which of the speakers in the numbered lines of a question are the same."""

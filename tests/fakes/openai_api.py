@@ -21,6 +21,8 @@ from fakes.refusals import Refusal
 from fakes.store import Store, Stored
 from fakes.transcripts import FORMATS
 
+#: Voices that may be known, of the diarizing model.
+MOST_SAMPLES = 4
 #: What audio/transcriptions takes, by the end of the file's name.
 AUDIO = ["flac", "m4a", "mp3", "mp4", "mpeg", "mpga", "oga", "ogg", "wav", "webm"]
 FINISH = {"stop": "stop", "length": "length", "safety": "content_filter", "recitation": "content_filter"}
@@ -136,7 +138,7 @@ def _event(value: dict[str, Any]) -> bytes:
 # -- speech, embeddings, models ---------------------------------------------------------------------------------------
 
 
-def speech_of(form: Form) -> Question:
+def speech_of(form: Form, store: Store) -> Question:
     """Read the form of audio/transcriptions.
 
     Raises:
@@ -157,7 +159,28 @@ def speech_of(form: Form) -> Question:
         name: values if name.endswith("[]") else values[0] for name, values in form.fields.items()
     }
     texts = [fields["prompt"]] if fields.get("prompt") else []
-    return Question("transcribe", model, texts=texts, files=[file], parts=[file], fields=fields)
+    question = Question("transcribe", model, texts=texts, files=[file], parts=[file], fields=fields)
+    names, references = (fields.pop(f"known_speaker_{what}[]", []) for what in ("names", "references"))
+    if names or references:
+        _add_samples(question, names, references, store)
+    return question
+
+
+def _add_samples(question: Question, names: list[str], references: list[str], store: Store) -> None:
+    param = "known_speaker_references"
+    if "diarize" not in question.model:
+        raise Refusal(400, f"{param} is not supported by model {question.model}.", param=param)
+    if len(names) != len(references) or len(names) > MOST_SAMPLES:
+        message = f"{len(names)} names and {len(references)} references: one for each, at most {MOST_SAMPLES}."
+        raise Refusal(400, message, param=param)
+    try:
+        for name, url in zip(names, references, strict=True):
+            question.samples[name] = _of_data_url(url, store, name)
+    except ValueError as error:
+        for sample in question.samples.values():
+            store.remove(sample)
+        raise Refusal(400, f"Invalid {param}: {error}.", param=param) from None
+    question.fields["known_speaker_names[]"] = names
 
 
 def _check_shape(model: str, shape: str, form: Form) -> None:

@@ -130,8 +130,10 @@ async def _transcribe(fake: Fake, call: Call) -> Response:
         form = await read_form(call.request.body.blocks(), call.request.headers.get("content-type", ""), fake.store)
     except Malformed as error:
         raise Refusal(400, f"Could not parse multipart form: {error}.") from None
+    parts = list(form.files.values())
     try:
-        question = openai_api.speech_of(form)
+        question = openai_api.speech_of(form, fake.store)
+        parts += question.samples.values()
         call.args["model"] = question.model
         _check_model(fake, call)
         if question.files[0].size > most:
@@ -139,7 +141,7 @@ async def _transcribe(fake: Fake, call: Call) -> Response:
         await fake.pay(call, question)
         spoken = await fake.answers.spoken(question, call.fault)
     finally:
-        for file in form.files.values():
+        for file in parts:
             fake.store.remove(file)
     if not isinstance(spoken, transcripts.Spoken):
         return json_response(spoken)

@@ -34,6 +34,7 @@ class Question:
         wants_json: the answer is to be JSON.
         fields: further fields, as the vendor names them.
         parts: those of the files that go with the request.
+        samples: of voices, by the names that the speakers have.
     """
 
     op: str
@@ -46,6 +47,7 @@ class Question:
     max_tokens: int | None = None
     fields: dict[str, Any] = field(default_factory=dict)
     parts: list[Stored] = field(default_factory=list)
+    samples: dict[str, Stored] = field(default_factory=dict)
 
     @property
     def text(self) -> str:

@@ -21,10 +21,12 @@ NUMBERED = re.compile(r"^\W*(?P<number>\d+)[.):](?P<words>.+)$", re.MULTILINE)
 QUOTE = 4
 
 
-def labels(words: list[Word], question: Question, episode: Episode, start: int) -> dict[str, str]:
-    """A label for each speaker among the words: as the prompt names them, else one that is free."""
+def labels(
+    words: list[Word], question: Question, episode: Episode, start: int, sampled: dict[str, str]
+) -> dict[str, str]:
+    """A label for each speaker among the words: as the prompt or ``sampled`` names them, else one that is free."""
     speakers = list(dict.fromkeys(word.speaker for word in words))
-    known = roster(question.text, episode)
+    known = roster(question.text, episode) | sampled
     named = {speaker: known[speaker] for speaker in speakers if speaker in known}
     count = len(speakers) + len(known)
     names = ["Host", "Guest", *(f"Speaker {number}" for number in range(1, count + 1))]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import itertools
 import json
 import random
@@ -130,6 +131,28 @@ def test_what_is_not_of_the_episode_is_refused(client: Any, episode: Episode, tm
     (tmp_path / "text.flac").write_text("no sound")
     with pytest.raises(openai.BadRequestError, match="can't be decoded"):
         _hear(client, tmp_path / "text.flac")
+
+
+def test_speakers_with_a_sample_keep_their_names(client: Any, episode: Episode, tmp_path: Path) -> None:
+    diarizing = {"model": "gpt-4o-transcribe-diarize", "response_format": "diarized_json", "chunking_strategy": "auto"}
+    piece = _flac(episode.samples[60 * RATE : 120 * RATE], tmp_path / "piece.flac")
+    said = episode.between(60 * RATE, 120 * RATE)
+    guest = list(dict.fromkeys(word.speaker for word in said))[1]
+    word = next(word for word in episode.words if word.speaker == guest)
+    sample = _flac(episode.samples[word.start : word.start + 2 * RATE], tmp_path / "sample.flac")
+    url = "data:audio/flac;base64," + base64.b64encode(sample.read_bytes()).decode()
+
+    def hear(**known: Any) -> list[str]:
+        heard = client.audio.transcriptions.create(file=piece, **diarizing, **known)
+        return [segment.speaker for segment in heard.segments for _ in segment.text.split()]
+
+    letters = dict(zip(dict.fromkeys(word.speaker for word in said), "ABC", strict=False))
+    assert hear() == [letters[word.speaker] for word in said]
+    names = dict(zip([each for each in letters if each != guest], "AB", strict=False)) | {guest: "guest"}
+    known = {"known_speaker_names": ["guest"], "known_speaker_references": [url]}
+    assert hear(**known) == [names[word.speaker] for word in said]
+    with pytest.raises(openai.BadRequestError, match="one for each"):
+        hear(known_speaker_names=["guest", "host"], known_speaker_references=[url])
 
 
 # -- Gemini's shape, speakers -----------------------------------------------------------------------------------------

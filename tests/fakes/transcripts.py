@@ -37,12 +37,13 @@ class Segment:
 
 @dataclass(slots=True)
 class Spoken:
-    """What was said in a file; ``voices`` says how the speakers sound, by label."""
+    """What was said in a file; ``voices`` says how the speakers sound, by label, ``known`` who was known before."""
 
     seconds: float
     segments: list[Segment]
     voices: dict[str, str] = field(default_factory=dict)
     about: dict[str, Any] = field(default_factory=dict)
+    known: set[str] = field(default_factory=set)
 
     @property
     def text(self) -> str:
@@ -91,8 +92,9 @@ def _segment(number: int, segment: Segment) -> dict[str, Any]:
 
 
 def diarized(spoken: Spoken) -> dict[str, Any]:
-    """As the diarizing model answers: speakers are letters, in the order in which they begin."""
-    speakers = list(dict.fromkeys(one.speaker for one in spoken.segments))
+    """As the diarizing model answers: speakers without a sample are letters, in the order in which they begin."""
+    unknown = dict.fromkeys(one.speaker for one in spoken.segments if one.speaker not in spoken.known)
+    letters = {speaker: chr(ord("A") + number) for number, speaker in enumerate(unknown)}
     segments = [
         {
             "id": f"seg_{number:03d}",
@@ -100,7 +102,7 @@ def diarized(spoken: Spoken) -> dict[str, Any]:
             "start": one.start,
             "end": one.end,
             "text": one.text,
-            "speaker": chr(ord("A") + speakers.index(one.speaker)),
+            "speaker": letters.get(one.speaker, one.speaker),
         }
         for number, one in enumerate(spoken.segments)
     ]
