@@ -97,8 +97,8 @@ class Cli:
         assert "Traceback" not in done.stderr + done.stdout, done.stderr
         return Done(done.returncode, done.stdout, done.stderr)
 
-    def start(self, *args: object) -> Running:
-        running = Running(list(map(str, args)), self.environment(), self.folder)
+    def start(self, *args: object, **env: str) -> Running:
+        running = Running(list(map(str, args)), self.environment(**env), self.folder)
         self.started.append(running)
         return running
 

@@ -55,19 +55,20 @@ def ask(model: RemoteModel, path: Path, inputs: dict[str, Any]) -> Heard:
 
 def _answer(model: RemoteModel, path: Path, fields: Form) -> dict[str, Any]:
     """The answer in the best form that the server knows for the model."""
-    form = _form(model)
-    try:
-        return transcribe(model, path, fields={**form, **fields})
-    except EngineError as error:
-        if form is _TEXT or error.facts.get("status") not in _UNKNOWN or "format" not in error.message:
-            raise
+    for form in _forms(model):
+        try:
+            return transcribe(model, path, fields={**form, **fields})
+        except EngineError as error:
+            if error.facts.get("status") not in _UNKNOWN or "format" not in error.message:
+                raise
     return transcribe(model, path, fields={**_TEXT, **fields})
 
 
-def _form(model: RemoteModel) -> Form:
+def _forms(model: RemoteModel) -> list[Form]:
+    """What is asked for before text alone, the best first."""
     if "diarize" in model.model:
-        return _SPEAKERS
-    return _TEXT if model.model.startswith("gpt-") else _SEGMENTS
+        return [_SPEAKERS, _SEGMENTS]
+    return [] if model.model.startswith("gpt-") else [_SEGMENTS]
 
 
 def _segments(found: dict[str, Any], length: float) -> Iterator[Said]:

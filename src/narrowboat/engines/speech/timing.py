@@ -50,7 +50,7 @@ def seconds(value: Any, length: float) -> float | None:
     """
     if isinstance(value, int | float) and not isinstance(value, bool):
         return float(value) if abs(value) < 1e6 else None
-    found = _CLOCK.fullmatch(str(value).strip())
+    found = _CLOCK.fullmatch(value.strip()) if isinstance(value, str) else None
     if found is None:
         return None
     *parts, last = found[1].split(":")
