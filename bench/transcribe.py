@@ -81,7 +81,7 @@ class Bench:
         command += ["--home", str(folder / "home"), "--report", str(folder / "report.json"), "--quiet"]
         command += ["--formats", "txt", "--model", model, "--language", "en"]
         command += ["--cores", str(cores)] if cores else []
-        told = memory or (limit if limit and not _enforced() else None)
+        told = memory or (limit if limit and not enforced() else None)
         command += ["--memory", f"{told}M"] if told else []
         measured = box.run(command, limit * MIB if limit else None)
         if measured.rc:
@@ -195,7 +195,7 @@ def main() -> None:
         "flat": lambda bench: flat(bench, lengths, given.model or (TINY if given.quick else BASE)),
         "cores": lambda bench: cores(bench, given.quick),
     }
-    facts = {**machine("av", "ctranslate2"), "boxes_enforced": _enforced()}
+    facts = {**machine("av", "ctranslate2"), "boxes_enforced": enforced()}
     with tempfile.TemporaryDirectory(prefix="narrowboat-bench-") as work:
         pull = [sys.executable, "-m", "narrowboat", "models", "pull", BASE, TINY, "--home", f"{work}/home", "--quiet"]
         subprocess.run(pull, check=True)
@@ -221,7 +221,8 @@ def _brief(run: Run) -> dict[str, Any]:
     return {"name": run.name, "measured": asdict(run.measured), "report": run.report}
 
 
-def _enforced() -> bool:
+def enforced() -> bool:
+    """Whether a box can be made here that the kernel keeps to."""
     try:
         box.Group(64 * MIB).remove()
     except (OSError, KeyError, StopIteration):

@@ -54,6 +54,11 @@ def test_the_life_of_poses(cli: Cli, walkers: Path) -> None:
     again = cli.run(*asked, "--formats", "csv,json")
     assert (again.code, "already done" in again.out) == (0, True)
 
+    analysed = cli.run("analyse", cli.out / "demo.csv", "--formats", "angles,report", "--memory", "512M")
+    assert analysed.code == 0, analysed.err
+    assert (cli.out / "demo.angles.csv").read_text().startswith("frame_id,timestamp,person_id,left_elbow,")
+    assert (cli.out / "demo.report.html").read_text().startswith("<!doctype html>")
+
 
 def test_killed_and_started_again_poses_and_overlay_end_the_same(cli: Cli, walkers: Path) -> None:
     asked = ("pose", walkers, "--trim", "2-5", "--overlay")
@@ -72,6 +77,18 @@ def test_killed_and_started_again_poses_and_overlay_end_the_same(cli: Cli, walke
     assert job["items_resumed"] >= 1
     assert (cli.out / "demo.csv").read_bytes() == (other / "demo.csv").read_bytes()
     assert frames_of(cli.out / "demo.overlay.mp4") == frames_of(other / "demo.overlay.mp4") == 90
+
+
+def test_poses_are_found_and_analysed_in_one_go(cli: Cli, walkers: Path) -> None:
+    done = cli.run("pose", walkers, "--trim", "2-3", "--every", "3", "--formats", "parquet", "--analyse")
+    assert done.code == 0, done.err
+    made = sorted(path.name for path in cli.out.iterdir())
+    assert made == ["demo.analysis.json", "demo.angles.csv", "demo.parquet", "demo.report.html"]
+    told = json.loads((cli.out / "demo.analysis.json").read_text())
+    alone = cli.run("analyse", cli.out / "demo.parquet", NARROWBOAT_OUT=str(cli.folder / "alone"))
+    assert alone.code == 0, alone.err
+    assert (cli.folder / "alone" / "demo.angles.csv").read_text() == (cli.out / "demo.angles.csv").read_text()
+    assert told["detection_rate"] == 1.0
 
 
 BAD: dict[str, tuple[list[Any], int, str]] = {

@@ -142,6 +142,8 @@ _VALUES = {
     "ADDRESS": ("https://example.org/a.mp3", "https://example.org/a.mp3"),
     "NETWORKS": ("10.1.0.0/16,::1/128", ["10.1.0.0/16", "::1/128"]),
     "HOW": ("strong", "strong"),
+    "NUMBER": ("3.5", 3.5),
+    "ANGLES": ("a=nose:left_hip:left_knee", {"a": ("nose", "left_hip", "left_knee")}),
     "MEANS": ("polling,rlimit", ["polling", "rlimit"]),
 }
 
@@ -149,11 +151,14 @@ _VALUES = {
 @pytest.mark.parametrize(("command", "option"), ALL, ids=[f"{c.name} {o.flag}" for c, o in ALL])
 def test_every_option_has_a_variable(command: object, option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
     name = command.name  # type: ignore[attr-defined]
-    needs = {"transcribe": ["x"], "pose": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(name, [])
+    needs = {"transcribe": ["x"], "pose": ["x"], "analyse": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(
+        name, []
+    )
     for variable in [key for key in os.environ if key.startswith("NARROWBOAT_")]:
         monkeypatch.delenv(variable)
     lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}
-    lists |= {"pose --formats": ("full,json", ["full", "json"])}
+    lists |= {"pose --formats": ("full,json", ["full", "json"]), "analyse --formats": ("report", ["report"])}
+    lists |= {"--size": ("64x48", [64, 48]), "--filter": ("none", "none")}
     text, expected = (
         lists.get(f"{option.scope} {option.flag}".strip())
         or lists.get(option.flag)

@@ -118,6 +118,13 @@ def port(text: str) -> int:
     return int(text)
 
 
+def positive(text: str) -> float:
+    """A number above zero."""
+    if not re.fullmatch(r"\d{1,9}(\.\d+)?", text.strip()) or not float(text):
+        raise UsageError(f"{text!r} is no number above zero")
+    return float(text)
+
+
 def number_range(text: str) -> tuple[int, int]:
     """``400-600``; ``500`` is that, give or take a tenth."""
     match = re.fullmatch(r"(\d{1,6})(?:\s*-\s*(\d{1,6}))?", text.strip())

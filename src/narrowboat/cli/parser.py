@@ -16,7 +16,18 @@ from narrowboat.cli.options import COMMON, Option
 from narrowboat.shown import safe_text
 
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
-COMMANDS: tuple[str, ...] = ("transcribe", "pose", "extract", "outline", "split", "jobs", "batches", "show", "retry")
+COMMANDS: tuple[str, ...] = (
+    "transcribe",
+    "pose",
+    "analyse",
+    "extract",
+    "outline",
+    "split",
+    "jobs",
+    "batches",
+    "show",
+    "retry",
+)
 COMMANDS += ("cancel", "sources", "clean", "models", "doctor", "demo", "serve", "keys")
 
 _ABOUT = "Heavy media jobs in a fixed amount of memory: finishes every job, as fast as the budget allows."

@@ -21,7 +21,7 @@ from narrowboat.values import Json
 
 STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
 _SCHEME = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*(?=://)")
-_SUFFIX = re.compile(r"\.[A-Za-z0-9]{1,5}$")
+_SUFFIX = re.compile(r"\.(?:[A-Za-z0-9]{1,5}|parquet)$")
 _JOINERS = "\u200c\u200d"  # needed to write some languages; other invisible characters are not
 
 

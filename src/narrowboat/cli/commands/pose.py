@@ -19,7 +19,7 @@ from narrowboat.cli.submitting import submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.pose_models import DEFAULT_POSE
 from narrowboat.errors import UsageError
-from narrowboat.pipelines.pose.workflow import OVERLAY, PIPELINE, POSES, SMOOTH, options
+from narrowboat.pipelines.pose.workflow import ANALYSIS, OVERLAY, PIPELINE, POSES, SMOOTH, options
 
 _NEEDED = ("ai_edge_litert", "av", "numpy", "PIL")
 #: Each costs as much as the first: a pose is 12 ms of a core.
@@ -33,7 +33,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Find poses and say how it went."""
-    check_pose(values.formats)
+    check_pose(values.formats, analyse=values.analyse)
     if values.people > _MOST_PEOPLE:
         raise UsageError(f"--people: at most {_MOST_PEOPLE} are followed, not {values.people}")
     values.out = values.out or values.home / "outputs"
@@ -44,13 +44,13 @@ def run(values: argparse.Namespace, out: Output) -> int:
     return code
 
 
-def check_pose(formats: Sequence[str]) -> None:
-    """See that the extra is installed.
+def check_pose(formats: Sequence[str], *, analyse: bool = False) -> None:
+    """See that the extra is installed, as far as it is needed.
 
     Raises:
         UsageError: something of it is missing.
     """
-    needed = (*_NEEDED, *(["pyarrow"] if "parquet" in formats else []))
+    needed = (*_NEEDED, *(["pyarrow"] if "parquet" in formats else []), *(["matplotlib", "scipy"] if analyse else []))
     missing = [name for name in needed if importlib.util.find_spec(name) is None]
     if missing:
         raise UsageError(
@@ -74,7 +74,7 @@ def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:
         max_download=values.max_download,
         cache=default_cache().expanduser().absolute(),
     )
-    formats = [*values.formats, *(OVERLAY if values.overlay else ())]
+    formats = [*values.formats, *(OVERLAY if values.overlay else ()), *(ANALYSIS if values.analyse else ())]
     return submitting(PIPELINE, sources, wanted, values, formats=formats)
 
 
@@ -88,7 +88,8 @@ COMMAND = Command(
 narrowboat pose squat.mp4
 narrowboat pose *.mov --out poses --formats csv,parquet,json --overlay
 narrowboat pose game.mkv --people 3 --trim 1:30-2:00 --smooth strong
-narrowboat pose gait.mp4 --every 3 --model ~/models/pose_landmark_heavy.tflite
+narrowboat pose gait.mp4 --analyse --formats parquet
+narrowboat pose walk.mp4 --every 3 --model ~/models/pose_landmark_heavy.tflite
 """,
     run,
     (
@@ -102,6 +103,7 @@ narrowboat pose gait.mp4 --every 3 --model ~/models/pose_landmark_heavy.tflite
             scope="pose",
         ),
         Option("--overlay", "write a video with skeletons too, a thumbnail and a preview of 3 s"),
+        Option("--analyse", "write angles of joints (csv), figures (json) and a report (html) too"),
         Option(
             "--model",
             f"landmark model (default: {DEFAULT_POSE}); the path of a pose_landmark_lite.tflite or _heavy.tflite works"

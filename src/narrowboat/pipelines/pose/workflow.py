@@ -4,7 +4,8 @@ Covers: the order of the steps, what is reserved for each, what makes two jobs t
 Does not cover: what the steps do (``steps``, ``media/``, ``engines/pose``).
 
 Options of a job: ``model`` (as for ``--model``), ``people``, ``smooth``, ``every``, ``trim`` (``[start, end]``,
-seconds or None), ``max_download`` (bytes or None), ``cache`` (where packs are kept).
+seconds or None), ``analysis`` (see ``analyse_workflow``), ``max_download`` (bytes or None), ``cache`` (where packs
+are kept).
 
 Poses are bulk and lie in scratch, so they are gone when a job has ended: other formats that are asked for later compute
 them again, as does the overlay.
@@ -21,15 +22,23 @@ from uuid import uuid4
 
 from narrowboat.engines.catalogue import PREPARE_DEMAND
 from narrowboat.engines.pose_models import PoseModel, join_demand, pose_demand, pose_model
+from narrowboat.pipelines.pose import analyse_workflow
 from narrowboat.runner.job import Job
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
 from narrowboat.values import Demand, Facts, Json
 
 POSES = ("csv", "full", "parquet", "json")
+ANALYSIS = analyse_workflow.FORMATS
 OVERLAY = ("overlay", "thumbnail", "preview")
-FORMATS = (*POSES, *OVERLAY)
-ENDINGS = {"full": "full.csv", "overlay": "overlay.mp4", "thumbnail": "thumbnail.jpg", "preview": "preview.mp4"}
+FORMATS = (*POSES, *OVERLAY, *ANALYSIS)
+ENDINGS = {
+    **analyse_workflow.ENDINGS,
+    "full": "full.csv",
+    "overlay": "overlay.mp4",
+    "thumbnail": "thumbnail.jpg",
+    "preview": "preview.mp4",
+}
 SMOOTH = ("off", "light", "strong")
 
 PREPARE_POSE = Step("narrowboat.engines.pose.prepare:prepare_pose", demand=lambda _: PREPARE_DEMAND, name="prepare")
@@ -62,6 +71,9 @@ async def pose(job: Job) -> None:
     told = {"facts": facts, "source": job.name, "engine": {"name": model.name, "version": model.version}}
     at = {"records": str(job.scratch / "poses")}
     await job.write(WRITE, {**told, "options": asked}, at=at, formats=POSES)
+    if await job.wants(ANALYSIS):
+        analysis = {"analysis": job.options["analysis"], "every": asked["every"]}
+        await job.write(analyse_workflow.ANALYSE, {**told, **analysis}, at=at, formats=ANALYSIS)
     if await job.wants(OVERLAY):
         at = {"items": await job.export(follow), "folder": str(job.scratch), "path": video}
         join = JOIN.with_engine("", lambda _: join_demand(facts))
@@ -138,6 +150,7 @@ def options(
         "smooth": smooth,
         "every": every,
         "trim": list(trim),
+        "analysis": analyse_workflow.analysis_options(),
         "max_download": max_download,
         "cache": str(cache),
     }
