@@ -134,6 +134,8 @@ async def _transcribe(fake: Fake, call: Call) -> Response:
     try:
         question = openai_api.speech_of(form, fake.store)
         parts += question.samples.values()
+        if question.samples and not fake.switches.voices:
+            raise Refusal(400, "Unknown parameter: 'known_speaker_references'.", param="known_speaker_references")
         call.args["model"] = question.model
         _check_model(fake, call)
         if question.files[0].size > most:

@@ -41,6 +41,7 @@ class Switches:
         most_output: tokens of an answer; more is cut off, as at MAX_TOKENS.
         most_inline: bytes of a request to generateContent or chat.
         most_audio: bytes of a request to audio/transcriptions.
+        voices: the diarizing model takes samples of voices; without, it refuses them.
         faults: a script or rules, see ``faults``.
         seed: of everything that is left to chance.
     """
@@ -62,6 +63,7 @@ class Switches:
     most_output: int = 65_536
     most_inline: int = 20 * MIB
     most_audio: int = 25 * MIB
+    voices: bool = True
     faults: Faults = field(default_factory=lambda: Faults([], 0))
     seed: int = 0
 

@@ -34,8 +34,8 @@ def listen(inputs: dict[str, Any]) -> dict[str, Json]:
 
     Inputs: ``model`` (its name); ``path``, a FLAC file; ``start`` and ``end``, seconds of the episode; ``language`` (a
     code, or None to find out); ``speakers``, those known from before (``[{"label", "name", "voice", "said"}]``);
-    ``speech`` (the share of its last seconds in which somebody speaks, 0 to 1) and ``speech_end`` (the second of the
-    last speech, or None).
+    ``samples``, FLAC files of their voices, in that order, where the engine is told no words; ``speech`` (the share of
+    its last seconds in which somebody speaks, 0 to 1) and ``speech_end`` (the second of the last speech, or None).
 
     Returns:
         ``start``, ``end``; ``segments`` (``[{"start", "end", "text"}]``, and ``speaker`` where the engine tells),

@@ -10,7 +10,9 @@ over the chunk by its characters; the one that tells speakers apart gives segmen
 
 from __future__ import annotations
 
+from base64 import b64encode
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ Form = dict[str, Json]
 
 #: Statuses with which a server says that it does not know a format.
 _UNKNOWN = (400, 415, 422, 501)
+_KNOWN = "known_{}"  # what a known speaker is called to the server
 _TEXT: Form = {"response_format": "json"}
 _SEGMENTS: Form = {"response_format": "verbose_json", "timestamp_granularities": ["segment"]}
 _SPEAKERS: Form = {"response_format": "diarized_json", "chunking_strategy": "auto"}
@@ -38,9 +41,17 @@ def ask(model: RemoteModel, path: Path, inputs: dict[str, Any]) -> Heard:
     Raises:
         EngineError, RemoteError, Interrupted: as ``openai_compatible.transcribe``.
     """
-    found = _answer(model, path, {"language": inputs["language"]} if inputs["language"] else {})
+    fields: Form = {"language": inputs["language"]} if inputs["language"] else {}
+    names = {_KNOWN.format(number): one["label"] for number, one in enumerate(inputs["speakers"])}
+    voices: Form = {"known_speaker_names": list(names), "known_speaker_references": _urls(inputs["samples"])}
+    try:
+        found = _answer(model, path, fields | voices if names else fields)
+    except EngineError as error:
+        if not names or error.facts.get("status") not in _UNKNOWN or "known_speaker" not in error.message:
+            raise
+        found = _answer(model, path, fields)  # a server that takes no samples
     length = inputs["end"] - inputs["start"]
-    said = list(_segments(found, length))
+    said = [replace(one, speaker=_label(one.speaker, names)) for one in _segments(found, length)]
     speakers = dict.fromkeys(one.speaker for one in said if one.speaker)
     told = found.get("usage")
     usage = told if isinstance(told, dict) else {}
@@ -51,6 +62,15 @@ def ask(model: RemoteModel, path: Path, inputs: dict[str, Any]) -> Heard:
         usage={name: usage.get(name) for name in ("input_tokens", "output_tokens", "seconds")},
         timed=bool(said),
     )
+
+
+def _urls(samples: list[str]) -> list[str]:
+    return [f"data:audio/flac;base64,{b64encode(Path(sample).read_bytes()).decode()}" for sample in samples]
+
+
+def _label(speaker: str, names: dict[str, str]) -> str:
+    """The label of a known speaker; of anybody else one that no known speaker has: letters begin anew in each chunk."""
+    return names.get(speaker) or (f"New {speaker}" if speaker and names else speaker)
 
 
 def _answer(model: RemoteModel, path: Path, fields: Form) -> dict[str, Any]:

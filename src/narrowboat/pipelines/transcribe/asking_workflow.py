@@ -5,7 +5,8 @@ made again, and files that nobody needs any more, removed; what follows when a c
 Does not cover: when there is room for a call and how often it is tried (``runner/calls``), cutting (``cutting``), what
 becomes of the answers (``remote_workflow``).
 
-The first chunk in which somebody speaks goes ahead: those who speak there are told to the engine with all others. When
+The first chunk in which somebody speaks goes ahead: those who speak there are told to the engine with all others, in
+words or by samples of their voices, whichever it takes. When
 a chunk fails for good, those that are on their way are waited for, since they are paid for, and no more are sent.
 """
 
@@ -21,6 +22,7 @@ from typing import Any
 from narrowboat.engines.remote import CALL_BYTES, RemoteModel
 from narrowboat.engines.remote_speech import REMOTE_SPEECH, speech_limits
 from narrowboat.errors import EngineError, NarrowboatError, StepFailed
+from narrowboat.pipelines.transcribe.speakers_workflow import samples
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step
 from narrowboat.values import Client, Facts, Json
@@ -37,6 +39,7 @@ MAKE_AGAIN = Step(f"{_CUTTING}:make_again", memory="48M", name="make_again")
 LEAST_CUT_OFF_S, LEAST_EARLY_S = 30.0, 240.0
 #: A chunk is cut in two when its pieces may have this share of it.
 _PIECE = 0.6
+_VOICES = "voices"  # folder in scratch
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +73,7 @@ class Asking:
             _LISTEN, memory=CALL_BYTES, client=client, engine=model.name, version=REMOTE_SPEECH, name="listen"
         )
         self.known: list[dict[str, str]] = []
+        self._samples: list[str] = []  # of their voices, in that order; none where they are told in words
         self._usage: Counter[str] = Counter(calls=0)
         self._unheard: list[dict[str, float]] = []
         self._job = job
@@ -178,7 +182,9 @@ class Asking:
             self.spend(heard["usage"])
             pieces = await self._pieces(chunk) if _is_too_much(heard) else None
         if pieces is None:
-            self._keep(chunk, heard, leads)
+            self._keep(chunk, heard)
+            if leads:
+                await self._tell(heard)
         self._job.discard(chunk["file"])
         for one in pieces or ():
             if one["file"] is not None:
@@ -195,8 +201,8 @@ class Asking:
             await self._have(chunk)
         given = {name: chunk[name] for name in ("start", "end", "speech", "speech_end")}
         given |= {"model": self._model.name, "language": self._job.options["language"], "speakers": self.known}
-        path = str(self._job.scratch / chunk["file"])
-        heard: Mapping[str, Json] = await self._job.run(self.listen, given, at={"path": path}, key=key)
+        at: dict[str, Json] = {"path": str(self._job.scratch / chunk["file"]), "samples": self._samples}
+        heard: Mapping[str, Json] = await self._job.run(self.listen, given, at=at, key=key)
         return heard
 
     async def _pieces(self, chunk: Chunk) -> list[Chunk]:
@@ -210,10 +216,18 @@ class Asking:
         made: list[Chunk] = await self._job.run(PIECES, given, self._facts, at=at, key=key)
         return made
 
-    def _keep(self, chunk: Chunk, heard: Mapping[str, Json], leads: bool) -> None:
-        if leads:
+    async def _tell(self, heard: Mapping[str, Json]) -> None:
+        """Those who speak in the first part are told to the engine with all others: in words, or by their voices."""
+        if self._limits.asks:
             self.known = heard["speakers"]
-            self._told.set()
+        elif found := samples(heard["segments"]):
+            files = [f"{_VOICES}/{number}.flac" for number in range(len(found))]
+            await self._make_again([{**one, "file": file} for one, file in zip(found, files, strict=True)])
+            self.known = [{"label": one["label"], "name": "", "voice": "", "said": ""} for one in found]
+            self._samples = [str(self._job.scratch / file) for file in files]
+        self._told.set()
+
+    def _keep(self, chunk: Chunk, heard: Mapping[str, Json]) -> None:
         spoken = sum(segment["end"] - segment["start"] for segment in heard["segments"])
         self._answered.append(
             Answered(_key(chunk), chunk["start"], chunk["end"], spoken, heard["language"], heard["speakers"])

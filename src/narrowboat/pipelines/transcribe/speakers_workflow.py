@@ -1,6 +1,6 @@
 """Who is who in the parts of an episode that were heard one by one. Plain functions of plain values, in the supervisor.
 
-Covers: speakers of different parts that are the same; what each is called.
+Covers: speakers of different parts that are the same; which stretches show how they sound; what each is called.
 Does not cover: asking the engine (``remote_workflow``), what it is asked (``engines/speech/remote_gemini``).
 
 The speakers of the first part are told to the engine with all later ones, so that it hears them again by itself. Of
@@ -10,6 +10,7 @@ of all of them, gives a reason. Two that one part tells apart never become one.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
@@ -18,6 +19,8 @@ from narrowboat.values import Json
 
 #: Those who are asked about at once, at most: the longest question is some ten thousand words.
 MOST_ASKED = 200
+#: Seconds of a sample of a voice, and how many of them OpenAI takes: four, of 2 to 10 seconds.
+LEAST_SAMPLE, MOST_SAMPLE, MOST_SAMPLES = 2.0, 4.0, 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +78,32 @@ def people(parts: Sequence[Part], known: Sequence[Mapping[str, str]]) -> list[Pe
                 found.append(same)
             same.heard[number] = speaker["label"]
     return [person for person in found if person.heard]
+
+
+def samples(segments: Iterable[Mapping[str, Json]]) -> list[dict[str, Json]]:
+    """Where those who speak most sound clearest: ``[{"label", "start", "end"}]``, none over another.
+
+    The middle of the longest segment: at its ends somebody else may be heard.
+    """
+    longest: dict[str, tuple[float, float]] = {}
+    spoken: Counter[str] = Counter()
+    for segment in segments:
+        label, start, end = segment.get("speaker"), segment["start"], segment["end"]
+        if not label:
+            continue
+        spoken[label] += end - start
+        before = longest.get(label, (0.0, 0.0))
+        if end - start > before[1] - before[0]:
+            longest[label] = start, end
+    found: list[dict[str, Json]] = []
+    for label, _ in spoken.most_common():
+        start, end = longest[label]
+        aside = max(0.0, end - start - MOST_SAMPLE) / 2
+        start, end = start + aside, end - aside
+        apart = all(end <= other["start"] or other["end"] <= start for other in found)
+        if end - start >= LEAST_SAMPLE and apart and len(found) < MOST_SAMPLES:
+            found.append({"label": label, "start": round(start, 3), "end": round(end, 3)})
+    return found
 
 
 def loose(people: Iterable[Person]) -> list[Person]:
