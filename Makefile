@@ -14,7 +14,7 @@ LOCK := requirements/dev.lock
 .DELETE_ON_ERROR:
 
 help:
-	@echo "make demo   transcribe a sample of real speech inside 512M"
+	@echo "make demo   a sample of real speech and one of real video inside 512M"
 	@echo "make test   run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  memory and time figures, the quick ones (bench/README.md tells of the others)"
