@@ -99,7 +99,7 @@ def test_killed_on_the_way_a_retry_still_knows_the_address(cli: Cli, web: Site, 
 
 
 def test_two_addresses_that_differ_in_their_query_are_two_jobs(cli: Cli, web: Site, text_mp3: Path) -> None:
-    web.pages["/get"] = text_mp3.read_bytes()
+    web.pages["/get"], web.types["/get"] = text_mp3.read_bytes(), {"Content-Type": "audio/mpeg"}
     sources = [web.url(f"/get?{query}") for query in ("episode=1&k=a", "episode=2&k=a", "k=a", "k=b")]
     listed = cli.run("transcribe", *sources, *TINY, "--json").json["jobs"]
     shown = [f"/get?episode={number}&…" for number in (1, 2)] + ["/get?…"] * 2
