@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -139,6 +140,7 @@ _VALUES = {
     "CODE": ("en", "en"),
     "TEXT": ("word", "word"),
     "TIME": ("2h", 7200.0),
+    "DATE": ("2026-11-01", datetime(2026, 11, 1).timestamp()),
     "ADDRESS": ("https://example.org/a.mp3", "https://example.org/a.mp3"),
     "NETWORKS": ("10.1.0.0/16,::1/128", ["10.1.0.0/16", "::1/128"]),
     "HOW": ("strong", "strong"),
@@ -148,12 +150,14 @@ _VALUES = {
 }
 
 
+#: Commands that need a source, or an id.
+_NEED_ONE = {"transcribe", "watch", "pose", "analyse", "extract", "outline", "split", "show", "retry", "cancel"}
+
+
 @pytest.mark.parametrize(("command", "option"), ALL, ids=[f"{c.name} {o.flag}" for c, o in ALL])
 def test_every_option_has_a_variable(command: object, option: Option, monkeypatch: pytest.MonkeyPatch) -> None:
     name = command.name  # type: ignore[attr-defined]
-    needs = {"transcribe": ["x"], "pose": ["x"], "analyse": ["x"], "show": ["x"], "retry": ["x"], "cancel": ["x"]}.get(
-        name, []
-    )
+    needs = ["x"] if name in _NEED_ONE else []
     for variable in [key for key in os.environ if key.startswith("NARROWBOAT_")]:
         monkeypatch.delenv(variable)
     lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}

@@ -238,8 +238,6 @@ def test_match(reading: Reading, match: str, titles: list[str]) -> None:
 
 def test_all_that_is_asked_for_together(reading: Reading) -> None:
     assert reading.titles(dated(NEW, MIDDLE, OLD, OLD), match="no", since=at(2024, 1, 15), latest=1) == ["No 0"]
-    assert reading.one(dated(NEW, MIDDLE), guid="1")["title"] == "No 1"
-    assert reading(dated(NEW), guid="9")["chosen"] == []
 
 
 # -- what is broken -------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from narrowboat.shown import safe_text
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
 COMMANDS: tuple[str, ...] = (
     "transcribe",
+    "watch",
     "pose",
     "analyse",
     "extract",

@@ -40,6 +40,7 @@ class Jobs(Core):
             "options": dump(job.options),
             "label": None if job.label is None else os_text(job.label),
             "hidden": int(job.address is not None),
+            "watched": job.watched,
             "now": self._clock(),
         }
         return await self._write(lambda db: _submit(db, values))
@@ -264,6 +265,9 @@ def _submit(db: sqlite3.Connection, values: dict[str, Any]) -> tuple[JobRow, boo
         return _row(db, known["id"]), False
     number = db.execute(_SQL["next_number"]).fetchone()[0]
     db.execute(_SQL["insert"], {**values, "number": number, "id": job_id(number)})
+    if values["watched"] is not None:
+        key, published = values["watched"]
+        db.execute(queries("known_feeds")["watch"], {"job": job_id(number), "key": key, "published": published})
     return _row(db, job_id(number)), True
 
 

@@ -25,6 +25,7 @@ class NewJob:
         identity: names pipeline, source content and the options that change the result.
         source: as it may be shown.
         address: what a restart needs beside it and nobody may see; None where there is nothing of that.
+        watched: where watching makes the job: for which key, and when the episode was published.
     """
 
     pipeline: str
@@ -33,6 +34,7 @@ class NewJob:
     options: dict[str, Json]
     label: str | None = None
     address: Json = None
+    watched: tuple[str, float | None] | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import importlib.util
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -24,6 +24,8 @@ from narrowboat.values import Demand, Facts, Json
 
 #: Runs steps that share a scratch folder; the result of one.
 RunStep: TypeAlias = Callable[[Step, dict[str, Json]], Awaitable[Json]]
+#: Takes some of the episodes as they come.
+Pick: TypeAlias = Callable[[Iterator[dict[str, Any]]], list[dict[str, Any]]]
 #: Bytes of the largest feed that is read; the largest of real podcasts have about 30 MiB.
 MOST_BYTES = 64 * MIB
 #: As measured for fetching: the document goes to the disk in pieces.
@@ -77,12 +79,17 @@ def check_installed() -> None:
 
 
 async def read_feed(
-    call: RunStep, place: Source, asked: dict[str, Json], known: tuple[str | None, str | None] = (None, None)
+    call: RunStep,
+    place: Source,
+    asked: dict[str, Json],
+    known: tuple[str | None, str | None] = (None, None),
+    pick: Pick = list,
 ) -> Document | None:
     """The feed at ``place``; None when it is in the state that is ``known`` (``etag`` and ``modified``).
 
     Args:
-        asked: ``latest``, ``since``, ``match``, ``guid``: see ``sources.feed.read``.
+        asked: ``latest``, ``since``, ``match``: see ``sources.feed.read``.
+        pick: takes those that are kept in memory from those that were asked for, in a thread of its own.
 
     Raises:
         SourceError: it is no feed, or can't be had for good. Fact ``looks``: what it is in the place of one.
@@ -108,7 +115,7 @@ async def read_feed(
         identity=_identity(place, read),
         entries=read["entries"],
         episodes=read["episodes"],
-        chosen=await asyncio.to_thread(_lines, Path(read["path"])),
+        chosen=await asyncio.to_thread(_picked, Path(read["path"]), pick),
         warning=read["warning"],
         etag=got.get("etag"),
         modified=got.get("modified"),
@@ -155,9 +162,9 @@ def _identity(place: Source, read: dict[str, Any]) -> str:
     return digest(["address", read["self"]]) if place.kind == "file" and read["self"] else feed_key(place)
 
 
-def _lines(path: Path) -> list[dict[str, Any]]:
+def _picked(path: Path, pick: Pick) -> list[dict[str, Any]]:
     with path.open(encoding="utf-8") as lines:
-        return [json.loads(line) for line in lines]
+        return pick(map(json.loads, lines))
 
 
 def _iso(at: float) -> str:

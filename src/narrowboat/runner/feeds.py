@@ -12,6 +12,7 @@ import time
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import asdict, dataclass
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 from narrowboat.errors import Interrupted, NarrowboatError
 from narrowboat.journal.journal import Journal
 from narrowboat.runner.entries import Call
-from narrowboat.runner.feed_reading import Document, RunStep, episode_source, feed_key, read_feed
+from narrowboat.runner.feed_reading import Document, Pick, RunStep, episode_source, feed_key, read_feed
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.scratch import Scratch
@@ -95,7 +96,6 @@ class Feeds:
 
         A feed that can't be read becomes a job that has failed, as any source that can't be found. With anything
         ``wanted`` it must be a feed. Other arguments as for :meth:`narrowboat.Runner.submit`.
-
         """
         submit = partial(self._intake.submit, pipeline, out=out, formats=formats, again=again, label=label)
         try:
@@ -111,20 +111,57 @@ class Feeds:
         if feed is None:
             job_id, created = await submit(place, options, told=told)
             return Taken([job_id], int(created))
-        jobs = [await submit(episode, options) for episode in await self.episodes(place, feed)]
+        identity = await self.identity(place, feed)
+        episodes = [episode_source(place, feed.title, identity, said) for said in feed.chosen]
+        jobs = [await submit(episode, options) for episode in episodes]
         return Taken([job_id for job_id, _ in jobs], sum(created for _, created in jobs), feed)
 
     async def read(
-        self, place: Source, wanted: Wanted, known: tuple[str | None, str | None] = (None, None)
+        self,
+        place: Source,
+        wanted: Wanted,
+        known: tuple[str | None, str | None] = (None, None),
+        pick: Pick = list,
     ) -> Document | None:
-        """The feed at ``place``; None when it is in the state that is ``known``. Raises as ``read_feed`` does."""
+        """The feed at ``place``; None when it is in the state that is ``known``. As ``read_feed``."""
         async with self._folder() as call:
-            return await read_feed(call, place, asdict(wanted), known)
+            return await read_feed(call, place, asdict(wanted), known, pick)
 
-    async def episodes(self, place: Source, feed: Document) -> list[Source]:
-        """The episodes of a feed as sources, told by what the feed was first known by."""
-        identity = await self._journal.know_feed(feed_key(place), feed.identity)
-        return [episode_source(place, feed.title, identity, said) for said in feed.chosen]
+    async def identity(self, place: Source, feed: Document) -> str:
+        """What the episodes of a feed are told by: what the feed was first known by."""
+        return await self._journal.know_feed(feed_key(place), feed.identity)
+
+    async def take(
+        self,
+        pipeline: Pipeline,
+        episode: Source,
+        options: dict[str, Json],
+        *,
+        out: Path,
+        formats: Sequence[str],
+        label: str | None,
+        watched: str = "",
+    ) -> bool:
+        """Submit an episode that watching has found; whether it is new.
+
+        Args:
+            watched: what its feed's rounds are remembered by; empty where the job is known.
+        """
+        _, created = await self._intake.submit(
+            pipeline,
+            episode,
+            options,
+            out=out,
+            formats=formats,
+            again=False,
+            label=label,
+            watched=(watched, _published(episode)) if watched else None,
+        )
+        return created
+
+    async def rests(self, source: Source, options: dict[str, Json]) -> bool:
+        """Whether a source failed before, and is left alone now."""
+        return await self._intake.rests(source, options)
 
     async def _feed(self, place: Source, guess: Guess, wanted: Wanted) -> Document | None:
         """The feed at ``place``; None when nothing says that it must be one, and it is none."""
@@ -144,6 +181,11 @@ class Feeds:
             yield partial(self._call, scratch=folder)
         finally:
             await self._scratch.drop(folder)
+
+
+def _published(episode: Source) -> float | None:
+    at = None if episode.episode is None else episode.episode.about.get("published")
+    return None if at is None else datetime.fromisoformat(at).timestamp()
 
 
 def _is_page(place: Source, error: NarrowboatError) -> bool:

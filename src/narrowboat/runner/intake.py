@@ -55,11 +55,13 @@ class Intake:
         label: str | None,
         told: Told | None = None,
         patience_s: float | None = None,
+        watched: tuple[str, float | None] | None = None,
     ) -> tuple[str, bool]:
         """See :meth:`narrowboat.Runner.submit`; the job's id, and whether it is new.
 
         Args:
             told: what :meth:`told` said of the source, where that was asked for before.
+            watched: see :class:`~narrowboat.journal.NewJob`.
         """
         try:
             place = locate(source) if isinstance(source, str) else source
@@ -68,7 +70,7 @@ class Intake:
         except NarrowboatError as error:
             where = source if isinstance(source, str) else source.location
             return await self.failed(pipeline, where, options, error, label)
-        new = NewJob(pipeline.name, identity, place.shown, options, label, place.address)
+        new = NewJob(pipeline.name, identity, place.shown, options, label, place.address, watched)
         row, created = await self._journal.submit(new)
         if again and not created and row.state != "running":
             row = await self._journal.restart(row.id)
@@ -92,6 +94,10 @@ class Intake:
         if rests is not None:
             return Told(rests.told or Told().validator)
         return await ask(self._call, source, patience_s)
+
+    async def rests(self, source: Source, options: dict[str, Json]) -> bool:
+        """Whether a source failed before, and is left alone now."""
+        return await self._resting.row(source, self._caps.smaller(options.get("max_download"))) is not None
 
     async def failed(
         self, pipeline: Pipeline, source: str, options: dict[str, Json], error: NarrowboatError, label: str | None

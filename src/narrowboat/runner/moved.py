@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 
 from narrowboat.errors import Interrupted, NarrowboatError, SourceError
 from narrowboat.runner.feed_reading import RunStep, read_feed
 from narrowboat.sources.locate import Episode, Source, locate
+from narrowboat.values import Json
 
 #: Answers by which an address may have run out, or be for somebody else now.
 RUN_OUT = (401, 403, 404, 410)
@@ -61,8 +62,7 @@ class Lookups:
         async with self._turn:
             at, urls = self._read.get(episode.feed, (float("-inf"), {}))
             if self._clock() - at > FRESH_S:
-                feed = await read_feed(call, locate(episode.feed), {})
-                urls = {said["guid"]: said["url"] for said in feed.chosen} if feed is not None else {}
+                urls = await _addresses(episode.feed, call)
                 self._keep(episode.feed, urls)
         return urls.get(episode.guid)
 
@@ -71,6 +71,18 @@ class Lookups:
         self._read[feed] = (self._clock(), urls)
         while len(self._read) > _MOST:
             del self._read[next(iter(self._read))]
+
+
+async def _addresses(feed: str, call: RunStep) -> dict[str, str]:
+    """Guid to address."""
+    found: dict[str, str] = {}
+
+    def pick(said: Iterator[dict[str, Json]]) -> list[dict[str, Json]]:
+        found.update((episode["guid"], episode["url"]) for episode in said)
+        return []
+
+    await read_feed(call, locate(feed), {}, pick=pick)
+    return found
 
 
 def _with_hint(error: SourceError, hint: str) -> SourceError:

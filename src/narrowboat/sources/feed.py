@@ -37,8 +37,7 @@ def read(inputs: dict[str, Any]) -> dict[str, Any]:
 
     Further inputs: ``shown`` (what people call it), ``url`` (where it was found, or None), ``charset`` (as the server
     said, or None); what is asked for: ``latest`` (how many of the newest), ``since`` (seconds since the epoch),
-    ``match`` (in the title: text whatever its case, or a regular expression between slashes), ``guid`` (of one), each
-    None for all.
+    ``match`` (in the title: text whatever its case, or a regular expression between slashes), each None for all.
 
     Returns:
         ``title``; ``guid`` of the feed (``podcast:guid``) and ``self`` (its address, as it says), or None; counts:
@@ -80,8 +79,6 @@ def read(inputs: dict[str, Any]) -> dict[str, Any]:
 def choose(found: Sequence[Episode], asked: dict[str, Any]) -> list[Episode]:
     """Those that were asked for, newest first; those without any date keep their places among each other."""
     chosen = sorted(found, key=lambda episode: -(episode.order or 0.0))
-    if asked.get("guid") is not None:
-        chosen = [episode for episode in chosen if episode.guid == asked["guid"]]
     if asked.get("since") is not None:
         chosen = [episode for episode in chosen if (episode.order or 0.0) >= asked["since"]]
     if asked.get("match") is not None:

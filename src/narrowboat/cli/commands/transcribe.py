@@ -91,8 +91,12 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
 
 def submit_all(sources: Sequence[str], values: argparse.Namespace, episodes: Wanted | None = None) -> Submit:
     """What submits the sources with the options of the command line; ``episodes`` where some may be feeds."""
-    formats = list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
-    return submitting(PIPELINE, sources, job_options(values), values, formats=formats, episodes=episodes)
+    return submitting(PIPELINE, sources, job_options(values), values, formats=formats_of(values), episodes=episodes)
+
+
+def formats_of(values: argparse.Namespace) -> list[str]:
+    """The outputs that are asked for, each once."""
+    return list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
 
 
 #: Which episodes of a feed.
@@ -128,6 +132,30 @@ AFTER = (
         DEFAULT_LANGUAGE,
     ),
 )
+#: How a transcript is made, and what of it is written.
+HOW = (
+    OUT,
+    Option("--formats", f"of {', '.join(FORMATS)}, with commas (default: txt)", one_of(*FORMATS), "LIST", ["txt"]),
+    Option(
+        "--model",
+        f"speech model (default: {DEFAULT_SPEECH}); `narrowboat models` lists them; a folder with a Whisper model"
+        " for ctranslate2, or a model far away: gemini:MODEL, openai:MODEL or openai:MODEL@URL",
+        text,
+        "MODEL",
+        DEFAULT_SPEECH,
+    ),
+    Option(
+        "--chunk",
+        "for models far away: the most sound that is sent at once, 1m to 45m (default: 10m); cut in pauses",
+        seconds,
+        "TIME",
+        DEFAULT_CHUNK,
+    ),
+    Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
+    *AFTER,
+    Option("--max-download", "refuse to fetch more than this of one source, such as 2G", size, "SIZE"),
+)
+LABEL = Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT")
 COMMAND = Command(
     "transcribe",
     "sound or video to text: txt, srt, vtt, json",
@@ -149,30 +177,11 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
     run,
     (
-        OUT,
-        Option("--formats", f"of {', '.join(FORMATS)}, with commas (default: txt)", one_of(*FORMATS), "LIST", ["txt"]),
-        Option(
-            "--model",
-            f"speech model (default: {DEFAULT_SPEECH}); `narrowboat models` lists them; a folder with a Whisper model"
-            " for ctranslate2, or a model far away: gemini:MODEL, openai:MODEL or openai:MODEL@URL",
-            text,
-            "MODEL",
-            DEFAULT_SPEECH,
-        ),
-        Option(
-            "--chunk",
-            "for models far away: the most sound that is sent at once, 1m to 45m (default: 10m); cut in pauses",
-            seconds,
-            "TIME",
-            DEFAULT_CHUNK,
-        ),
-        Option("--language", "code of the spoken language, such as en (default: found out)", text, "CODE"),
-        *AFTER,
+        *HOW,
         *EPISODES,
         NAME,
-        Option("--max-download", "refuse to fetch more than this of one source, such as 2G", size, "SIZE"),
         Option("--again", "forget what was done of these sources and do it again"),
-        Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
+        LABEL,
     ),
     arguments,
 )

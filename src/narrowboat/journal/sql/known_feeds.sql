@@ -10,3 +10,16 @@ ON CONFLICT (key) DO UPDATE SET etag = excluded.etag, modified = excluded.modifi
 
 -- name: last_round
 SELECT etag, modified, at FROM rounds WHERE key = :key;
+
+-- name: see
+INSERT INTO seen (key, guid) VALUES (:key, :guid) ON CONFLICT DO NOTHING;
+
+-- name: seen
+SELECT guid FROM seen WHERE key = :key;
+
+-- name: watch
+INSERT INTO watched (job, key, published) VALUES (:job, :key, :published);
+
+-- name: watched
+SELECT job, published, state, reason, created, ended FROM watched JOIN jobs ON jobs.id = watched.job
+WHERE key = :key ORDER BY coalesce(published, created) DESC, jobs.number;
