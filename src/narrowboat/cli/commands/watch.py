@@ -47,7 +47,11 @@ def run(values: argparse.Namespace, out: Output) -> int:
     async def submit(runner: Runner, display: Display) -> None:
         feeds = [whole(feed) for feed in values.feeds]
         watchings.append(Watching(runner, feeds, plan, values.every, _teller(display)))
-        await watchings[0].run(once=values.once)
+        try:
+            await watchings[0].run(once=values.once)
+        except asyncio.CancelledError:
+            if not runner.stopping:
+                raise  # else to be stopped is how watching ends: what was cut off is told by the jobs
 
     code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.modules({"model": values.model})))
     feeds = watchings[0].feeds if watchings else []
