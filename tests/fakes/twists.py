@@ -45,7 +45,7 @@ def twisted_speech(spoken: Spoken, fault: Fault | None) -> Spoken:
         case "wrong_times":
             return replace(spoken, segments=[_mistimed(at, one, spoken) for at, one in enumerate(segments)])
         case "loop":
-            return replace(spoken, segments=segments[: len(segments) // 2] + segments[-1:] * LOOP)
+            return replace(spoken, segments=[*segments[: len(segments) // 2], *_loop(spoken)])
     return spoken
 
 
@@ -57,6 +57,19 @@ def shortened(spoken: Spoken, fault: Fault | None) -> Spoken:
         case "empty" | "nothing" | "blocked":
             return replace(spoken, segments=[])
     return spoken
+
+
+def _loop(spoken: Spoken) -> list[Segment]:
+    """A sentence from the middle as it is said again and again, until long after the end."""
+    if not spoken.segments:
+        return []
+    one = spoken.segments[len(spoken.segments) // 2]
+    length = max(one.end - one.start, 0.1)
+
+    def later(number: int) -> float:
+        return round(min(one.start + number * length, spoken.seconds), 3)
+
+    return [replace(one, start=later(number), end=later(number + 1)) for number in range(LOOP)]
 
 
 def _mistimed(at: int, one: Segment, spoken: Spoken) -> Segment:

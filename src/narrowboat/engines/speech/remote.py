@@ -16,6 +16,7 @@ from typing import Any
 
 from narrowboat.engines.remote import RemoteModel, remote_model
 from narrowboat.engines.speech.heard import Heard, Speaker
+from narrowboat.engines.speech.loops import without_loops
 from narrowboat.engines.speech.timing import Said, in_order
 from narrowboat.errors import EngineError, NarrowboatError, RemoteError, UsageError
 from narrowboat.values import Json
@@ -51,7 +52,7 @@ def listen(inputs: dict[str, Any]) -> dict[str, Json]:
     with _of(inputs["start"], inputs["end"]):
         heard: Heard = _module(model).ask(model, Path(inputs["path"]), inputs)
     length = inputs["end"] - inputs["start"]
-    said = in_order([one for one in heard.said if one.text], length)
+    said = in_order(list(without_loops(one for one in heard.said if one.text)), length)
     return {
         "start": inputs["start"],
         "end": inputs["end"],
