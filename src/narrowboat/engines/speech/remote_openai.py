@@ -43,9 +43,11 @@ def ask(model: RemoteModel, path: Path, inputs: dict[str, Any]) -> Heard:
     """
     fields: Form = {"language": inputs["language"]} if inputs["language"] else {}
     names = {_KNOWN.format(number): one["label"] for number, one in enumerate(inputs["speakers"])}
-    voices: Form = {"known_speaker_names": list(names), "known_speaker_references": _urls(inputs["samples"])}
+    voices: Form = {}
+    if names:
+        voices = {"known_speaker_names": list(names), "known_speaker_references": _urls(inputs["samples"])}
     try:
-        found = _answer(model, path, fields | voices if names else fields)
+        found = _answer(model, path, fields | voices)
     except EngineError as error:
         if not names or error.facts.get("status") not in _UNKNOWN or "known_speaker" not in error.message:
             raise
