@@ -86,6 +86,18 @@ def proxy_for(url: str) -> str | None:
     return None if found is None or proxy_bypass(parts.netloc) else found
 
 
+def storage_headers(url: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """Headers that go with a request for ``url``: those of ``NARROWBOAT_STORAGE_HEADERS`` (``Name: value``, with ``;``
+    between), when the address begins as ``NARROWBOAT_STORAGE_URL`` does. Read where they are sent; never show them.
+    """
+    found = os.environ if environment is None else environment
+    begins = found.get(f"{PREFIX}STORAGE_URL", "").partition("{id}")[0]
+    if not re.match(r"https?://[^/]+/", begins) or not url.startswith(begins):
+        return {}
+    pairs = [part.partition(":") for part in found.get(f"{PREFIX}STORAGE_HEADERS", "").split(";") if ":" in part]
+    return {name.strip(): value.strip() for name, _, value in pairs}
+
+
 def service_keys(environment: Mapping[str, str] | None = None) -> list[str]:
     """Keys of the service that the environment names: ``NARROWBOAT_KEYS``, with commas between. Never show them."""
     text = (os.environ if environment is None else environment).get(f"{PREFIX}KEYS", "")

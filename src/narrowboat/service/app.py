@@ -6,7 +6,19 @@ Does not cover: serving it (``server``).
 
 from __future__ import annotations
 
-from narrowboat.service import batches, events, health, jobs, openai_api, openapi, outputs, page, pipelines_api
+from narrowboat.service import (
+    batches,
+    events,
+    health,
+    jobs,
+    openai_api,
+    openapi,
+    outputs,
+    page,
+    pipelines_api,
+    poses_api,
+    sections_api,
+)
 from narrowboat.service.door import Door
 from narrowboat.service.operations import Operation
 from narrowboat.service.routes import Routes
@@ -20,6 +32,8 @@ OPERATIONS: list[Operation] = [
     *pipelines_api.OPERATIONS,
     *events.OPERATIONS,
     *openai_api.OPERATIONS,
+    *poses_api.OPERATIONS,
+    *sections_api.OPERATIONS,
     *health.OPERATIONS,
     *page.OPERATIONS,
 ]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from narrowboat.engines.catalogue import PACKS, packs
-from narrowboat.engines.language_models import DEFAULT_LANGUAGE
+from narrowboat.engines.language_models import DEFAULT_LANGUAGE, language_packs
 from narrowboat.errors import UsageError
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
@@ -58,7 +58,7 @@ class Kind:
     formats: Sequence[str]
     usual: Sequence[str]
     build: Callable[[dict[str, Json], list[str]], Wanted]
-    step: Callable[[dict[str, Json], int], Step] | None = None
+    step: Callable[[dict[str, Json], int], Step | None] = lambda options, cores: None
     needs: Sequence[str] = ()
     extra: str = ""
     folders: Sequence[str] = ()
@@ -98,7 +98,7 @@ def model_from_outside(text: str) -> str:
     name = text.strip()
     if name.startswith(_REMOTE) and "@" not in name:
         return name
-    if name.removeprefix("local:") in PACKS or name == DEFAULT_LANGUAGE:
+    if name.removeprefix("local:") in PACKS or name in (DEFAULT_LANGUAGE, *language_packs()):
         return name
     known = ", ".join(f"local:{pack.name}" for pack in packs() if pack.kind.endswith("model"))
     raise UsageError(f"there is no model {text[:60]!r} for requests", hint=f"use {known}, gemini:MODEL or openai:MODEL")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
-from narrowboat.errors import MediaType, TooLarge, TooSlow, UsageError
+from narrowboat.errors import MediaType, NotFound, TooLarge, TooSlow, UsageError
 from narrowboat.service.schema import Schema, check, converted
 from narrowboat.sizes import format_size
 from narrowboat.values import Json
@@ -186,6 +186,9 @@ def _parameters(operation: Operation, request: Request) -> dict[str, Json]:
                 hint = f"known are {', '.join(known)}" if known else "it takes none"
                 raise UsageError(f"there is no parameter {name[:60]!r} here", hint=hint)
     found: dict[str, Json] = dict(request.path_params)
+    for parameter in operation.parameters:
+        if parameter.place == "path":
+            _check_path(found[parameter.name], parameter)
     for name, parameter in known.items():
         given = query.getlist(name)
         if len(given) > 1 and operation.strict:
@@ -195,6 +198,13 @@ def _parameters(operation: Operation, request: Request) -> dict[str, Json]:
         elif "default" in parameter.schema:
             found[name] = parameter.schema["default"]
     return found
+
+
+def _check_path(value: str, parameter: Parameter) -> None:
+    try:
+        check(value, parameter.schema, parameter.name)
+    except UsageError as error:
+        raise NotFound(f"there is nothing of that address: {error.message}") from None
 
 
 def _no_constant(text: str) -> Any:

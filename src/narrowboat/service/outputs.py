@@ -142,18 +142,18 @@ _BYTES = {"application/octet-stream": {"type": "string", "format": "binary"}, "t
 _NAME = Parameter(
     "name", {"type": "string", "minLength": 1, "maxLength": 300}, "Name of an output's file, or its format.", "path"
 )
-_ASKED = [
+ASKED = [
     Parameter("Range", {"type": "string"}, "A part, such as bytes=0-1023.", "header"),
     Parameter("If-None-Match", {"type": "string"}, "ETags that are here already.", "header"),
 ]
 _TYPES = {kind: {"type": "string"} for kind in ("*/*",)}
-_ANSWERS = {
+ANSWERS = {
     200: Answer("The file.", _TYPES, {"ETag": "Changes with the file."}),
     206: Answer("The part that was asked for.", _TYPES, {"Content-Range": "Which part it is."}),
     304: Answer("It has not changed."),
 }
 _PATH = "/v1/jobs/{id}/outputs/{name}"
 OPERATIONS = [
-    Operation("GET", _PATH, output, "Download an output", _ANSWERS, [ID, _NAME, *_ASKED], problems=[416]),
-    Operation("HEAD", _PATH, output, "Ask about an output", _ANSWERS, [ID, _NAME, *_ASKED], problems=[416]),
+    Operation("GET", _PATH, output, "Download an output", ANSWERS, [ID, _NAME, *ASKED], problems=[416]),
+    Operation("HEAD", _PATH, output, "Ask about an output", ANSWERS, [ID, _NAME, *ASKED], problems=[416]),
 ]

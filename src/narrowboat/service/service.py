@@ -15,7 +15,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from narrowboat.disk import free_bytes
-from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, QueueFull, UsageError
+from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, PartlyDone, QueueFull, UsageError
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.listing import ENDED, job_json
 from narrowboat.runner.reading import JobRow
@@ -53,6 +53,8 @@ class Settings:
         keep_s: seconds for which jobs that have ended are kept, with their outputs; None for ever.
         open: nobody needs a key; on loopback only.
         hosts: names that requests may be for where nobody needs a key; see ``door``.
+        storage: what makes an address of a storage's id; see ``storage``.
+        language_model: of ``/extract``, whose requests name none; None for quotes.
     """
 
     most_upload: int
@@ -60,6 +62,8 @@ class Settings:
     keep_s: float | None
     open: bool = False
     hosts: tuple[str, ...] = ()
+    storage: str | None = None
+    language_model: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,8 +132,9 @@ class Service:
                 hint="try again later",
                 retry_after_s=self.retry_after(),
             )
-        if kind.step is not None:
-            await self.runner.keeper.require(kind.step(wanted.options, self.runner.budget.cores))
+        step = kind.step(wanted.options, self.runner.budget.cores)
+        if step is not None:
+            await self.runner.keeper.require(step)
 
     async def submit(
         self, kind: Kind, source: str, wanted: Wanted, *, label: str | None = None, again: bool = False
@@ -227,12 +232,17 @@ class Service:
         return None
 
     async def files(self, row: JobRow) -> list[File]:
-        """The files that a job has written: its outputs, and what lies in the folders of those that have one."""
+        """The files that a job has written: its outputs, and what lies in the folders of those that have one. Of a job
+        that was done in part they count as not written, and are there.
+        """
         kind, found = self.kinds.get(row.pipeline), []
+        partly = row.reason is not None and row.reason.get("code") == PartlyDone.code
         for output in await self.runner.journal.outputs(row.id):
-            if output.written:
-                found.append(File(output.format, output.path, output.bytes or 0))
-            if output.written and kind is not None and output.format in kind.folders:
+            size = output.bytes if output.written or not partly else _size(output.path)
+            if size is None:
+                continue
+            found.append(File(output.format, output.path, size))
+            if kind is not None and output.format in kind.folders:
                 found += await asyncio.to_thread(_in_folder, output.path.with_suffix(""))
         return found
 
@@ -310,6 +320,13 @@ class Service:
                 except NarrowboatError as error:
                     self.log("job not deleted", job=job_id, reason=error.message)
             await asyncio.sleep(_SWEEP_S)
+
+
+def _size(path: Path) -> int | None:
+    try:
+        return path.stat().st_size
+    except OSError:
+        return None
 
 
 def _in_folder(folder: Path) -> list[File]:

@@ -53,7 +53,7 @@ def transcribe_kind() -> Kind:
         formats=transcript.FORMATS,
         usual=("txt", "json"),
         build=_wanted_transcript,
-        step=transcribe.recognise_step,
+        step=transcribe.largest_step,
         needs=("av", "ctranslate2", "earshot", "numpy"),
         extra="speech",
     )

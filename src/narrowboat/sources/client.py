@@ -16,6 +16,7 @@ from urllib.parse import unquote, urlsplit
 
 import urllib3
 
+from narrowboat.config import storage_headers
 from narrowboat.errors import SourceError
 from narrowboat.shown import safe_url
 from narrowboat.sources.address_guard import AddressGuard
@@ -62,8 +63,9 @@ class Client:
             Passing: another try may help: no connection, 429, 5xx.
         """
         shown = safe_url(url)
-        manager = pool_manager(self.guard, self.pace, self.connect_s)
+        manager = pool_manager(self.guard, self.pace, self.connect_s, storage_headers(url))
         plain, sent = _without_credentials(url)
+        sent |= storage_headers(url)
         sent |= {"Accept-Encoding": "identity", "Connection": "close", "User-Agent": "narrowboat"}
         try:
             with self.pace.within(HEAD_S):

@@ -12,7 +12,7 @@ import http.client
 import io
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -49,11 +49,22 @@ class Pace:
             self.until = until
 
 
-def pool_manager(guard: AddressGuard | None, pace: Pace, connect_s: float) -> urllib3.PoolManager:
-    """A manager for one request and its redirects."""
+def pool_manager(
+    guard: AddressGuard | None, pace: Pace, connect_s: float, secret: Iterable[str] = ()
+) -> urllib3.PoolManager:
+    """A manager for one request and its redirects. Headers named in ``secret`` don't follow to another host."""
+    kept_back = {*urllib3.Retry.DEFAULT_REMOVE_HEADERS_ON_REDIRECT, *secret}
     manager = urllib3.PoolManager(
         timeout=urllib3.Timeout(connect=connect_s, read=pace.stall_s),
-        retries=urllib3.Retry(total=None, connect=0, read=0, other=0, status=0, redirect=MOST_REDIRECTS),
+        retries=urllib3.Retry(
+            total=None,
+            connect=0,
+            read=0,
+            other=0,
+            status=0,
+            redirect=MOST_REDIRECTS,
+            remove_headers_on_redirect=kept_back,
+        ),
     )
     manager.pool_classes_by_scheme = {
         "http": partial(_Pool, guard, pace),  # type: ignore[dict-item]

@@ -42,6 +42,7 @@ async def _serve(values: argparse.Namespace) -> None:
     from narrowboat.service.keys import Keys
     from narrowboat.service.logs import Log
     from narrowboat.service.service import Settings
+    from narrowboat.service.storage import checked
 
     address = server.Address(values.host, values.port)
     keys = Keys(values.home, service_keys())
@@ -57,6 +58,8 @@ async def _serve(values: argparse.Namespace) -> None:
         keep_s=values.keep,
         open=unlocked,
         hosts=("localhost", "127.0.0.1", "::1", values.host),
+        storage=None if values.storage_url is None else checked(values.storage_url),
+        language_model=values.language_model,
     )
     as_json = values.log[0] == "json" if values.log else not sys.stderr.isatty()
     preload = [module for kind in kinds().values() if kind.installed for module in kind.pipeline.preload]
@@ -80,7 +83,8 @@ COMMAND = Command(
     "Takes jobs by HTTP, runs them as they fit, and shows them on a page at /. Jobs that were left are gone on with"
     "\nbefore anything is taken in. SIGTERM lets what runs end for --drain, then keeps the work and leaves."
     "\nWhere there is a key (`narrowboat keys`, or NARROWBOAT_KEYS with commas between), every request needs one;"
-    "\nwithout any it listens on loopback only. The address guard is always on.",
+    "\nwithout any it listens on loopback only. The address guard is always on. NARROWBOAT_STORAGE_HEADERS"
+    "\n(Name: value, with ; between) go with requests to --storage-url and to no other host.",
     """\
 narrowboat serve
 narrowboat serve --memory 512M --port 8080
@@ -95,6 +99,13 @@ narrowboat serve --host 0.0.0.0 --max-upload 500M --max-queue 100 --keep 1d
         Option(
             "--keep", "delete jobs that ended so long ago, with their outputs (default: 7d)", seconds, "TIME", _KEEP_S
         ),
+        Option(
+            "--storage-url",
+            "address of a file of your storage, with {id} in the place of its id; for /extract, /split and /analyze",
+            text,
+            "URL",
+        ),
+        Option("--language-model", "engine of /extract (default: extractive, which quotes)", text, "MODEL"),
         Option(
             "--log",
             "json or text (default: text on a terminal, else json)",

@@ -107,6 +107,11 @@ def _follow(model: PoseModel, *, overlay: bool) -> Step:
     return FOLLOW.with_engine(f"{model.name} with overlay" if overlay else model.name, demand)
 
 
+def largest_step(options: dict[str, Json], cores: int) -> Step:
+    """The step of a job that needs the most memory, for who wants to know before the job runs."""
+    return _follow(pose_model(str(options["model"])), overlay=False)
+
+
 async def _take(job: Job, *, overlay: bool) -> dict[str, Json]:
     """What names all that lies in scratch. Where that is gone, is less than the journal knows of, or lacks an
     overlay that is wanted, it gets another name and all is done again.

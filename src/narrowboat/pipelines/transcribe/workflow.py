@@ -82,8 +82,12 @@ def _recognise(model: SpeechModel, most_cores: int) -> Step:
     return RECOGNISE.with_engine(model.name, demand)
 
 
-def recognise_step(options: dict[str, Json], cores: int) -> Step:
-    """The step of a job that needs the most memory, for who wants to know before the job runs."""
+def largest_step(options: dict[str, Json], cores: int) -> Step | None:
+    """The step of a job that needs the most memory, for who wants to know before the job runs; None when that is far
+    away.
+    """
+    if remote_model(str(options["model"])) is not None:
+        return None
     return _recognise(speech_model(str(options["model"])), most_cores=cores)
 
 
