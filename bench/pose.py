@@ -4,7 +4,7 @@
     python bench/pose.py --only speed --beside "python other.py VIDEO"
 
 Covers: CPU time a picture, peaks inside real memory boxes, the peak over the length of the video, what a second core
-brings to two videos and to one, what lies on disk meanwhile. Does not cover: whether poses are right
+brings to two videos and to one, whether ten kills change anything. Does not cover: whether poses are right
 (``pose_parity.py``).
 
 Each run is the installed command in a process of its own with a fresh home. Videos are those in
@@ -15,7 +15,9 @@ again and again, not encoded anew.
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
+import random
 import shlex
 import shutil
 import subprocess
@@ -32,7 +34,7 @@ from facts import machine
 from transcribe import MIB, Bench, Run, enforced, length, table
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "video"
-PARTS = ("speed", "boxes", "flat", "cores")
+PARTS = ("speed", "boxes", "flat", "cores", "kills")
 #: Pictures of the long videos come so many times as slowly: an hour of them is a quarter of the work.
 SLOWED = 4
 
@@ -162,6 +164,35 @@ def cores(bench: PoseBench) -> None:
         bench.tell(f"{name}, times as fast on 2 cores as on 1", faster, "×", bound, least=True)
 
 
+def kills(bench: PoseBench) -> None:
+    """``kill -9`` at ten random moments, each time started again: outputs beside those of an undisturbed run."""
+    source = bench.work / "killed.mp4"
+    repeated(video("walk_720p_10s.mp4"), source, 40)
+    moments = random.Random(1)
+    command = [sys.executable, "-m", "narrowboat", "pose", str(source), "--overlay", "--quiet"]
+    folders = {name: bench.work / name for name in ("undisturbed", "disturbed")}
+    for name, folder in folders.items():
+        print(f"... {name}", file=sys.stderr, flush=True)
+        whole = [*command, "--home", str(folder / "home"), "--out", str(folder)]
+        for _ in range(10 if name == "disturbed" else 0):
+            running = subprocess.Popen(whole)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                running.wait(moments.uniform(1, 5))
+            running.kill()
+            running.wait()
+        subprocess.run(whole, check=True)
+    tables = [(folder / "killed.csv").read_bytes() for folder in folders.values()]
+    bench.tell("bytes of CSV that ten kills changed", sum(a != b for a, b in zip(*tables, strict=False)), "", 0)
+    bench.tell("bytes that it is longer or shorter by", abs(len(tables[0]) - len(tables[1])), "", 0)
+    shown = [_decoded(folder / "killed.overlay.mp4") for folder in folders.values()]
+    bench.tell("pictures that the overlay has more or less", abs(shown[0] - shown[1]), "", 0)
+
+
+def _decoded(path: Path) -> int:
+    with av.open(str(path)) as made:
+        return sum(1 for _ in made.decode(video=0))
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the runs and the machine there")
@@ -174,6 +205,7 @@ def main() -> None:
         "boxes": boxes,
         "flat": lambda bench: flat(bench, given.lengths.split(",")),
         "cores": cores,
+        "kills": kills,
     }
     facts = {**machine("av", "ai-edge-litert"), "boxes_enforced": enforced()}
     with tempfile.TemporaryDirectory(prefix="narrowboat-bench-") as work:

@@ -34,6 +34,7 @@ HEAVY = {
     "obstore",
     "openai",
 }
+HEAVY |= {"PIL", "ai_edge_litert", "flatbuffers", "matplotlib", "pyarrow", "scipy"}
 HEAVY |= {"pikepdf", "pypdfium2", "pydantic", "pysubs2", "urllib3", "xllamacpp"}
 
 
@@ -108,7 +109,13 @@ def test_every_package_is_in_the_table() -> None:
 
 @pytest.mark.parametrize(
     "module",
-    ["narrowboat", "narrowboat.runner.runner", "narrowboat.pipelines.transcribe.workflow", "narrowboat.cli.main"],
+    [
+        "narrowboat",
+        "narrowboat.runner.runner",
+        "narrowboat.pipelines.transcribe.workflow",
+        "narrowboat.pipelines.pose.workflow",
+        "narrowboat.cli.main",
+    ],
 )
 def test_the_supervisor_keeps_heavy_modules_out(module: str) -> None:
     code = f"import {module}, sys, narrowboat; narrowboat.Runner; print(*sorted({HEAVY!r} & set(sys.modules)))"

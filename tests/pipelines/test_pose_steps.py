@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -150,16 +151,37 @@ def test_what_is_written_is_what_was_found(asked: dict[str, Any], tmp_path: Path
     assert sum(person["frames"] for person in summary["people"]) == len(found)
 
 
-def test_nobody_in_the_picture_is_an_empty_table_that_says_so(asked: dict[str, Any], tmp_path: Path) -> None:
-    path = tmp_path / "grey.mkv"
+def grey(path: Path, times: list[int]) -> Path:
+    """A video without anybody, its pictures at these milliseconds."""
     with av.open(str(path), "w") as output:
         video: Any = output.add_stream("ffv1", rate=25)
         video.width = video.height = 64
         video.pix_fmt = "yuv420p"
-        for _ in range(10):
-            grey = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24")
-            output.mux(video.encode(grey.reformat(format="yuv420p")))
+        video.time_base = video.codec_context.time_base = Fraction(1, 1000)
+        for time in times:
+            frame = av.VideoFrame.from_ndarray(np.full((64, 64, 3), 128, np.uint8), format="rgb24")
+            frame = frame.reformat(format="yuv420p")
+            frame.pts, frame.time_base = time, Fraction(1, 1000)
+            output.mux(video.encode(frame))
         output.mux(video.encode(None))
+    return path
+
+
+def test_a_picture_that_stays_for_hours_keeps_its_time_in_the_overlay(asked: dict[str, Any], tmp_path: Path) -> None:
+    times = [0, 40, 41, 3_600_000, 72_000_000]
+    path = grey(tmp_path / "grey.mkv", times)
+    facts = probe_video({"path": str(path)})
+    asked = {**asked, "path": str(path), "facts": facts, "trim": [None, None], "overlay": True}
+    items = run(asked, tmp_path)
+    (tmp_path / "items").write_text("".join(json.dumps(item.value) + "\n" for item in items))
+    given = {"items": str(tmp_path / "items"), "folder": str(tmp_path), "path": str(path), "source": "grey.mkv"}
+    join({**given, "facts": facts, "trim": [None, None], **_targets(tmp_path, "overlay")})
+    with av.open(str(tmp_path / "overlay")) as made:
+        assert [round(float(frame.time) * 1000) for frame in made.decode(made.streams.video[0])] == times
+
+
+def test_nobody_in_the_picture_is_an_empty_table_that_says_so(asked: dict[str, Any], tmp_path: Path) -> None:
+    path = grey(tmp_path / "grey.mkv", [40 * number for number in range(10)])
     facts = probe_video({"path": str(path)})
     items = run({**asked, "path": str(path), "facts": facts, "trim": [None, None]}, tmp_path)
     assert [(item.value["frames"], item.value["found"]) for item in items] == [(8, 0), (2, 0)]

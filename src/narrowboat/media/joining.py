@@ -54,12 +54,12 @@ def join(inputs: dict[str, Any]) -> dict[str, Any]:
 
 def _overlay(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:
     start, end = inputs["trim"]
-    with opened(inputs["path"], inputs["source"]) as source, _output(target) as out:
+    with opened(inputs["path"], inputs["source"]) as source, _output(target, inputs) as out:
         _mux(out, pieces, start or 0.0, lambda: _sound(source, out, start or 0.0, end), told=True)
 
 
 def _preview(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:
-    with _output(target) as out:
+    with _output(target, inputs) as out:
         _mux(out, pieces[best:], None, lambda: iter(()), longest=PREVIEW_S)
 
 
@@ -81,9 +81,11 @@ _MAKERS: dict[str, Callable[[Path, list[Path], int, int, dict[str, Any]], None]]
 }
 
 
-def _output(target: Path) -> Any:
-    # The index goes to the front, so that a browser begins to play before it has all.
-    return av.open(str(target), "w", format="mp4", options={"movflags": "+faststart"})
+def _output(target: Path, inputs: dict[str, Any]) -> Any:
+    # The index goes to the front, so that a browser begins to play before it has all. Times keep their unit: in the
+    # finer one that FFmpeg would choose, a picture that stays for ten hours is too long for the format.
+    options = {"movflags": "+faststart", "video_track_timescale": str(inputs["facts"]["unit"][1])}
+    return av.open(str(target), "w", format="mp4", options=options)
 
 
 def _mux(

@@ -38,7 +38,7 @@ class Segment:
         self._path = path
         self._unit = Fraction(*facts["unit"])
         self._last = -(1 << 62)
-        rate = Fraction(facts["rate"]).limit_denominator(1001)
+        rate = Fraction(max(1.0, facts["rate"])).limit_denominator(1001)
         self._container = av.open(str(path), "w", format="nut")
         self._stream: Any = self._container.add_stream(ENCODER, rate=rate, options=_OPTIONS)
         coding: Any = self._stream.codec_context

@@ -7,6 +7,7 @@ Does not cover: angles (``angles``), filters (``filters``), plots and the page (
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from typing import Any, TextIO
 import numpy as np
 
 from narrowboat import context
+from narrowboat.config import default_cache
 from narrowboat.errors import SourceError, UsageError
 from narrowboat.media import beside
 from narrowboat.media.pose_file import Records, read_poses
@@ -98,7 +100,9 @@ def analyse(inputs: dict[str, Any]) -> dict[str, Any]:
                 json.dump(figures, by_kind["analysis"], indent=2, ensure_ascii=False)
                 by_kind["analysis"].write("\n")
             if "report" in by_kind:
-                from narrowboat.pipelines.pose.report import page  # plots are large, and not for those without a report
+                # Plots are large, and not for those without a report. What they remember of fonts goes to our cache.
+                os.environ.setdefault("MPLCONFIGDIR", str(default_cache() / "matplotlib"))
+                from narrowboat.pipelines.pose.report import page
 
                 by_kind["report"].write(page(gathered, figures))
     return beside.outputs(targets)
