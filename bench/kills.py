@@ -31,9 +31,9 @@ from typing import Any
 import box
 import kills_proof
 from facts import machine
+from figures import Figure, table
 from kills_batch import CLEAN_S, FORMATS, Disturbed, Place, end
 from kills_sounds import make_sounds, served
-from transcribe import Figure, table
 
 _TAIL = 2000  # characters of the command's output that are shown when something is wrong
 _SHOWN = 20

@@ -19,12 +19,13 @@ import argparse
 import random
 import zlib
 from collections.abc import Iterable
+from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
 from typing import BinaryIO
 
 KINDS = ("plain", "outlines", "destinations", "resources")
-LINKS = 10  # of a page
+LINKS, _LINK = 10, 110  # of a page; bytes that one takes at least
 CHAPTERS = 40  # entries of the outline
 _FONT_BYTES, _LOGO_SIDE = 60_000, 160
 _NAMES = "zero one two three four five six seven eight nine"
@@ -71,18 +72,41 @@ class Writer:
         self._file.write(f"trailer\n<< /Size {size} /Root {root} 0 R >>\nstartxref\n{start}\n%%EOF\n".encode())
 
 
-def make(path: Path, pages: int, size: int, kind: str, seed: int = 1) -> list[tuple[int, int]]:
-    """Write a document of about ``size`` bytes; first and last page (from 1) of each chapter."""
+@dataclass(frozen=True)
+class Made:
+    """A document that was written.
+
+    Attributes:
+        chapters: first and last page (from 1) of each.
+        own: bytes of what each page has for itself, all together.
+        shared: bytes of what every page needs.
+    """
+
+    chapters: list[tuple[int, int]]
+    own: int
+    shared: int
+
+    def ideal(self, sections: int) -> int:
+        """Bytes that so many sections need, which have each page once."""
+        return self.own + sections * self.shared
+
+
+def make(path: Path, pages: int, size: int, kind: str, seed: int = 1) -> Made:
+    """Write a document of about ``size`` bytes."""
     chance = random.Random(seed)
     side = max(8, int((size / pages - 2000) ** 0.5)) if size else 8
     with path.open("wb") as file:
         writer = Writer(file)
         root, tree, outline = writer.number(), writer.number(), writer.number()
         numbers = [writer.number() for _ in range(pages)]
+        start = file.tell()
         font = _font(writer, chance)
         logo = _picture(writer, chance, _LOGO_SIDE)
+        shared_bytes = file.tell() - start
         shared = writer.number() if kind == "resources" else None
+        start = file.tell()
         pictures = [_page(writer, chance, n, numbers, tree, font, logo, side, kind, shared) for n in range(pages)]
+        own_bytes = file.tell() - start - (_LINK * LINKS * pages if kind in ("outlines", "destinations") else 0)
         if shared is not None:
             images = "".join(f" /P{n} {picture} 0 R" for n, picture in enumerate(pictures))
             writer.put(f"<< /Font << /F {font} 0 R >> /XObject << /Logo {logo} 0 R{images} >> >>", shared)
@@ -100,7 +124,7 @@ def make(path: Path, pages: int, size: int, kind: str, seed: int = 1) -> list[tu
             catalogue += f" /Names << /Dests << /Names [{names}] >> >>"
         writer.put(catalogue + " >>", root)
         writer.end(root)
-    return chapters
+    return Made(chapters, own_bytes, shared_bytes)
 
 
 def page_text(number: int, seed: int = 1) -> list[str]:

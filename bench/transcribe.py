@@ -25,21 +25,11 @@ from typing import Any
 import box
 import speech
 from facts import machine
+from figures import Figure, enforced, figure, table
 
 MIB = 1 << 20
 BASE, TINY = "local:whisper-base", "local:whisper-tiny.en"
 PARTS = ("accuracy", "boxes", "flat", "cores")
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One line of the table: a figure, and the bound that it should keep to (None: just told)."""
-
-    name: str
-    value: float
-    unit: str
-    bound: str = ""
-    holds: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -94,9 +84,7 @@ class Bench:
 
     def tell(self, name: str, value: float, unit: str, bound: float | None = None, *, least: bool = False) -> None:
         """Add a figure; it should be at most ``bound``, or at least with ``least``."""
-        holds = None if bound is None else value >= bound if least else value <= bound
-        sign = "" if bound is None else f"{'≥' if least else '≤'} {bound:g}"
-        self.figures.append(Figure(name, value, unit, sign, holds))
+        self.figures.append(figure(name, value, unit, bound, least=least))
 
 
 def accuracy(bench: Bench, quick: bool) -> None:
@@ -161,17 +149,6 @@ def whole(bench: Bench) -> None:
     bench.tell("processes left 2 s after a run, all runs", sum(run.measured.left for run in bench.runs), "", 0)
 
 
-def table(figures: list[Figure]) -> str:
-    """The figures in columns."""
-    width = max(len(figure.name) for figure in figures)
-    lines = [f"{'':{width}}  {'value':>8} {'':6} {'bound':>7}  holds"]
-    for figure in figures:
-        holds = {None: "", True: "yes", False: "NO"}[figure.holds]
-        shown = f"{figure.value:8.3f}" if figure.value < 10 else f"{figure.value:8.1f}"
-        lines.append(f"{figure.name:{width}}  {shown} {figure.unit:6} {figure.bound:>7}  {holds}".rstrip())
-    return "\n".join(lines)
-
-
 def length(text: str) -> float:
     """Seconds of ``90s``, ``10m`` or ``3h``."""
     return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
@@ -219,15 +196,6 @@ def main() -> None:
 
 def _brief(run: Run) -> dict[str, Any]:
     return {"name": run.name, "measured": asdict(run.measured), "report": run.report}
-
-
-def enforced() -> bool:
-    """Whether a box can be made here that the kernel keeps to."""
-    try:
-        box.Group(64 * MIB).remove()
-    except (OSError, KeyError, StopIteration):
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -24,8 +24,8 @@ from narrowboat.values import Demand, Facts, Json
 #: looks at all of them. Measured beside the 25 MiB that a worker shares with the fork server at first: 2 and 3 MiB with
 #: 1,200 objects, 32 and 64 with 30,000 (10,000 pages, 2 GB), 79 and 343 with 130,000.
 _OPEN, _READ, _WRITTEN = 40 * MIB, 1000, 2800
-#: The least that all this asks for, headings apart.
-COUNT = Step("narrowboat.media.pdf_survey:count_objects", memory="32M", name="count")
+#: The least that all this asks for. These steps run once for a document; a process that stayed would keep its objects.
+COUNT = Step("narrowboat.media.pdf_survey:count_objects", memory="32M", name="count", fresh=True)
 
 _EACH = re.compile(r"pages:(\d{1,6})")
 _WAYS = ("outline", "headings", "labels")
@@ -43,8 +43,8 @@ def cutting_demand(facts: Facts) -> Demand:
     return Demand(bytes=_OPEN + _WRITTEN * int(facts.get("objects") or 0), cores=1)
 
 
-SURVEY = Step("narrowboat.media.pdf_survey:survey", demand=reading_demand, name="survey")
-FIND = Step("narrowboat.pipelines.extract.finding:find", demand=reading_demand, name="find")
+SURVEY = Step("narrowboat.media.pdf_survey:survey", demand=reading_demand, name="survey", fresh=True)
+FIND = Step("narrowboat.pipelines.extract.finding:find", demand=reading_demand, name="find", fresh=True)
 #: Modules of the steps that the fork server imports.
 PRELOAD = ("narrowboat.media.pdf_survey", "narrowboat.pipelines.extract.finding")
 
