@@ -105,6 +105,12 @@ def remove(given: dict[str, Any]) -> None:
     (Path(given["store"]) / given["name"]).unlink(missing_ok=True)
 
 
+def alone(given: int) -> int:
+    """A step that shares its worker with nobody."""
+    time.sleep(0.1)
+    return given
+
+
 def speaks(given: dict[str, Any]) -> bool:
     """Say things, ask for room, and tell whether the thread has a context of its own."""
     context.log(f"hello from {given['n']}")

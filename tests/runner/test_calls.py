@@ -15,6 +15,7 @@ import steps_of_calls as steps
 from narrowboat import Pipeline, Result, Runner, Step
 from narrowboat.errors import CannotFit, EngineError, Overrun, RemoteError, UsageError, WorkerDied
 from narrowboat.journal.journal import Journal
+from narrowboat.memory import admission
 from narrowboat.runner import calls
 from narrowboat.runner.job import Job
 from narrowboat.sizes import MIB
@@ -243,6 +244,18 @@ def test_a_call_that_takes_too_long_is_given_up(tmp_path: Path, monkeypatch: pyt
 
     with_runner(work)
     assert list(store.iterdir()) == []
+
+
+def test_a_step_and_calls_that_want_the_same_room_take_turns(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "AGED_AFTER_S", 0.05)
+
+    async def work(runner: Runner) -> None:
+        room = runner.budget.bytes
+        ask = call(steps.crowd, client=Client("shop", int(0.7 * room)))
+        large = Step(steps.alone, memory=int(0.5 * room))
+        await asyncio.gather(*(runner.call(ask, {}) for _ in range(60)), *(runner.call(large, n) for n in range(6)))
+
+    with_runner(work)
 
 
 # -- remote files -----------------------------------------------------------------------------------------------------

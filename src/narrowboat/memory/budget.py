@@ -283,6 +283,16 @@ class Budget:
             self._admit()  # grown or shrunk, it may change whom those that wait stand in the way of
             return True
 
+    def split(self, reservation: Reservation, size: int) -> Reservation:
+        """``size`` bytes of a reservation as one of its own: nobody else can get them in between."""
+        with self._lock:
+            reservation.bytes -= size
+            part = Reservation(
+                size, 0, demand=Demand(size, 0), label=reservation.label, owner=self, in_process=reservation.in_process
+            )
+            self._held.append(part)
+            return part
+
     def return_cores(self, reservation: Reservation) -> None:
         """The holder has stopped using the lent cores that it was asked to give back."""
         with self._lock:

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from narrowboat.errors import Interrupted, NarrowboatError, RemoteError, from_json
 from narrowboat.journal.rows import RemoteFileRow
-from narrowboat.memory.reservation import Reservation, abandon
+from narrowboat.memory.reservation import Reservation
 from narrowboat.runner.clients import Shared
 from narrowboat.runner.lanes import CALLS
 from narrowboat.runner.records import Record
@@ -125,12 +125,8 @@ class CallRun:
         lanes, client = self._shop.lanes, self._shared.client.name
         async with lanes.enter(CALLS, self._live.id), lanes.enter(client), self._shared.turn():
             self._check()
-            calls = await self._shared.open()
-            try:
-                reservation = await self._reserve()
-            except BaseException:
-                await self._shared.leave()
-                raise
+            calls, reservation = await self._shared.enter(self._demand, self._label)
+            self._granted()
             try:
                 worker = calls.worker
                 await self._record.started(reservation.bytes, 0, self._demand.bytes, worker.pid, worker.ticks)
@@ -159,18 +155,11 @@ class CallRun:
         if not ending.done():
             self._shared.kill(calls)
 
-    async def _reserve(self) -> Reservation:
-        future = self._shop.budget.request(self._demand, label=self._label)
-        try:
-            reservation = await asyncio.wrap_future(future)
-        except BaseException:
-            abandon(future)
-            raise
+    def _granted(self) -> None:
         self._live.waiting = False
         self._live.stage = self._step.name
         self._live.calls += 1
         self._shop.granted()
-        return reservation
 
     def _call(self) -> Call:
         return Call(

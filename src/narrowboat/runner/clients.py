@@ -109,23 +109,37 @@ class Shared:
 
     # -- the worker ---------------------------------------------------------------------------------------------
 
-    async def open(self) -> Calls:
-        """The worker's calls, with room for the client itself reserved; :meth:`leave` comes after.
+    async def enter(self, demand: Demand, label: str) -> tuple[Calls, Reservation]:
+        """Room for a call, and the calls of the worker that it goes to; :meth:`leave` comes after.
+
+        Who waits for room holds none, and does not keep the worker: else a step that waits for the room that the client
+        has would keep behind it the calls that the client stays for, and all would wait for ever.
 
         Raises:
-            CannotFit: the client is more than the whole budget.
+            CannotFit: the client, or the call, is more than the whole budget.
             WorkerDied: no worker could be started.
         """
-        self._users += 1
-        try:
+        while True:
+            if self._open is not None:
+                reservation = await self._room(demand, label)
+                if self._open is not None:
+                    self._users += 1
+                    return self._open, reservation
+                reservation.release()  # it has gone meanwhile
             async with self._changing:
-                if self._calls is None or not self._calls.alive:
+                if self._open is None:
                     await self._bury()
-                    self._calls = await self._start()
-                return self._calls
-        except BaseException:
-            await self.leave()
-            raise
+                    self._users += 1
+                    try:
+                        self._calls, reservation = await self._start(demand)
+                    except BaseException:
+                        self._users -= 1
+                        raise
+                    return self._calls, reservation
+
+    @property
+    def _open(self) -> Calls | None:
+        return self._calls if self._calls is not None and self._calls.alive else None
 
     async def leave(self) -> None:
         """One user less; without any the worker is idle, and may be called back."""
@@ -179,24 +193,30 @@ class Shared:
             self._memory_error = True
             calls.worker.kill()
 
-    async def _start(self) -> Calls:
-        budget = self._shop.budget
-        demand, grown = Demand(self._bytes, cores=0), self._bytes > self.client.bytes
-        future = budget.request(demand, label=f"the client of {self.client.name}", learned=grown, kind=self._kind)
+    async def _room(self, demand: Demand, label: str, *, learned: bool = False, kind: str | None = None) -> Reservation:
+        future = self._shop.budget.request(demand, label=label, learned=learned, kind=kind)
         try:
-            base = await asyncio.wrap_future(future)
+            return await asyncio.wrap_future(future)
         except BaseException:
             abandon(future)
             raise
+
+    async def _start(self, first: Demand) -> tuple[Calls, Reservation]:
+        """The worker with its first call's room, which are had together."""
+        budget, label = self._shop.budget, f"the client of {self.client.name}"
+        both = Demand(self._bytes + first.bytes, cores=0)
+        base = await self._room(both, label, learned=self._bytes > self.client.bytes, kind=self._kind)
+        reservation = budget.split(base, min(first.bytes, base.bytes - 1))
         try:
             worker = await self._shop.pool.start(base)
         except BaseException:
+            reservation.release()
             base.release()
             raise
         self._base, self._held, self._memory_error = base, 0, False
         self._kernel_kills = budget.machine.kernel_kills()
         worker.hold(lambda: base.bytes + self._held)
-        return Calls(worker)
+        return Calls(worker), reservation
 
     async def _rest(self) -> None:
         async with self._changing:
