@@ -24,8 +24,9 @@ from narrowboat.values import Facts, Json
 
 CUT = Step("narrowboat.media.pdf_cut:cut", demand=cutting_demand, name="cut")
 TEXTS = Step("narrowboat.pipelines.extract.texts:texts", demand=reading_demand, name="texts")
-#: Sections that are prepared in one opening of the document, and those that may lie in scratch at a time.
-TOGETHER, WAITING = 16, 64
+#: Sections that are prepared in one opening of the document, and those that may lie in scratch at a time. In little
+#: memory cutting and calls take turns: then it is better to have many ready.
+TOGETHER, WAITING = 64, 512
 #: What is no failure of one section: the job can't go on, or is not to.
 _OF_THE_JOB = (Interrupted, CannotFit, DiskFull, LeaseLost, JournalError)
 #: Questions that are refused in the same words, before any is answered, after which the others are not asked: a bad

@@ -23,7 +23,7 @@ from narrowboat.values import Demand, Facts, Json
 #: Bytes of a worker that has a PDF open, and for each object in it: to look into it, and to write parts of it, which
 #: looks at all of them. Measured beside the 25 MiB that a worker shares with the fork server at first: 2 and 3 MiB with
 #: 1,200 objects, 32 and 64 with 30,000 (10,000 pages, 2 GB), 79 and 343 with 130,000.
-_OPEN, _READ, _WRITTEN = 40 * MIB, 1000, 2800
+_OPEN, _READ, _WRITTEN = 32 * MIB, 1000, 2800
 #: The least that all this asks for. These steps run once for a document; a process that stayed would keep its objects.
 COUNT = Step("narrowboat.media.pdf_survey:count_objects", memory="32M", name="count", fresh=True)
 
