@@ -31,7 +31,8 @@ from typing import Any
 import av
 import box
 from facts import machine
-from transcribe import MIB, Bench, Run, enforced, length, table
+from figures import enforced, table
+from transcribe import MIB, Bench, Run, length
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "video"
 PARTS = ("speed", "boxes", "flat", "cores", "kills")

@@ -286,11 +286,7 @@ class Budget:
     def split(self, reservation: Reservation, size: int) -> Reservation:
         """``size`` bytes of a reservation as one of its own: nobody else can get them in between."""
         with self._lock:
-            reservation.bytes -= size
-            part = Reservation(
-                size, 0, demand=Demand(size, 0), label=reservation.label, owner=self, in_process=reservation.in_process
-            )
-            self._held.append(part)
+            self._held.append(part := reservation.part(size))
             return part
 
     def return_cores(self, reservation: Reservation) -> None:
@@ -398,13 +394,6 @@ class Budget:
                 waiter.future.set_exception(self._refusal(waiter))
 
     def _refusal(self, waiter: Waiter) -> CannotFit:
-        return refusal(
-            waiter.label or "this reservation",
-            waiter.demand.bytes,
-            budget=max(self.bytes, 0),
-            own=self._own,
-            files=self._filed,
-            headroom=self.headroom,
-            limit=self.limit,
-            room=self._room,
-        )
+        figures = {"own": self._own, "files": self._filed, "headroom": self.headroom, "budget": max(self.bytes, 0)}
+        label = waiter.label or "this reservation"
+        return refusal(label, waiter.demand.bytes, limit=self.limit, room=self._room, **figures)

@@ -107,6 +107,12 @@ class Reservation:
         """Hold ``size`` bytes instead; False when that much is not free."""
         return self._owner.resize(self, size)
 
+    def part(self, size: int) -> Reservation:
+        """``size`` bytes of it as one of its own. For the budget."""
+        self.bytes -= size
+        demand = Demand(size, cores=0)
+        return Reservation(size, 0, demand=demand, label=self.label, owner=self._owner, in_process=self.in_process)
+
     def release(self) -> None:
         """Give all of it back; a second time does nothing."""
         self._owner.release(self)
