@@ -1,7 +1,7 @@
 """The only reader of the environment.
 
-Covers: ``NARROWBOAT_*`` variables, caps that have names of their own, keys and addresses of remote engines, where the
-home, the pack cache and unfinished outputs are.
+Covers: ``NARROWBOAT_*`` variables, caps that have names of their own, keys and addresses of remote engines and object
+stores, where the home, the pack cache and unfinished outputs are.
 Does not cover: parsing of what the values mean (``sizes``, ``cli/``).
 """
 
@@ -73,6 +73,12 @@ def api_key(vendor: str, environment: Mapping[str, str] | None = None) -> str | 
 def base_url(vendor: str, environment: Mapping[str, str] | None = None) -> str | None:
     """The address of another server that speaks a vendor's protocol; None when none is set."""
     return (os.environ if environment is None else environment).get(BASE_URLS[vendor], "").strip() or None
+
+
+def store_variable(*names: str) -> str | None:
+    """The first that is set of the variables that a cloud's own commands read; None when none is. It may be a key: it
+    is read in the worker that needs it."""
+    return next((value for name in names if (value := os.environ.get(name, "").strip())), None)
 
 
 def proxy_for(url: str) -> str | None:

@@ -76,6 +76,10 @@ def submitting(
 
         async def one(source: str, path: str | None = None) -> None:
             more = {"out": values.out, "formats": formats, "again": values.again, "label": values.label}
+            if path is None and runner.folders.is_one(source):
+                if (found := await runner.folders.submit(pipeline, source, wanted, **more)) is not None:
+                    display.note(f"{source}: {len(found.ids)} objects, {found.new} of them new")
+                return
             if episodes is None or path is not None:
                 job_id = await runner.submit(pipeline, path or source, wanted, **more)
             else:

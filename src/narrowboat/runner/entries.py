@@ -19,7 +19,11 @@ from narrowboat.runner.steps import Step, digest
 from narrowboat.sources.locate import Source, fingerprint
 from narrowboat.values import Json
 
-VALIDATE = Step("narrowboat.sources.http:validate", memory="48M", cores=0, name="validate")
+#: Kind of a source -> the step that asks what it is now.
+VALIDATE = {
+    "url": Step("narrowboat.sources.http:validate", memory="48M", cores=0, name="validate"),
+    "object": Step("narrowboat.sources.objects:validate", memory="64M", cores=0, name="validate"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +98,7 @@ async def ask(call: Call, source: Source, patience_s: float | None = None) -> To
     """
     try:
         async with asyncio.timeout(patience_s):
-            said = await call(VALIDATE, {"url": source.location})
+            said = await call(VALIDATE[source.kind], {"url": source.location})
     except (NarrowboatError, TimeoutError):
         return Told()
     return Told(str(said["validator"]), said["bytes"], said["type"] or "")

@@ -29,6 +29,7 @@ from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.feeds import Feeds
+from narrowboat.runner.folders import Folders
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.keeper import Keeper
 from narrowboat.runner.leftovers import Leftovers
@@ -149,6 +150,7 @@ class Runner:
         self._leftovers = Leftovers(self._shop, self._scratch.root / "leftovers")
         self._scheduler = Scheduler(self.journal, self._shop, self._scratch, self._leftovers)
         self._intake = Intake(self.home, self.journal, self._scheduler, self._scratch.uploads, self.call, self._caps)
+        self.folders = Folders(self._intake, self.call)
         self.feeds = Feeds(self.journal, self._intake, self._scratch, self.call)
         self.keeper = Keeper(self.journal, self._shop, self._scheduler, self._scratch)
         server.start()

@@ -25,7 +25,7 @@ from narrowboat.waits import retry_after
 
 #: Seconds in which the head of an answer has to come, however it drips.
 HEAD_S = 60.0
-_WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
+WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504, 507, 509, 520, 521, 522, 523, 524}
 #: Errors that say nothing of the other side: this machine has no network.
 _OFFLINE = (errno.ENETUNREACH, errno.ENETDOWN, socket.EAI_AGAIN)
 
@@ -97,7 +97,7 @@ def _without_credentials(url: str) -> tuple[str, dict[str, str]]:
 def _refused(response: urllib3.BaseHTTPResponse, shown: str) -> Passing | SourceError:
     reason = http.client.responses.get(response.status, response.reason or "")
     message = f"{shown} answered {response.status} {reason}".rstrip()
-    if response.status in _WORTH_ANOTHER_TRY:
+    if response.status in WORTH_ANOTHER_TRY:
         return Passing(message, wait=retry_after(response.headers.get("Retry-After")), status=response.status)
     hints = {401: "it needs a user and password", 403: "it may need a login, or the link has expired"}
     hints |= dict.fromkeys((404, 410), "check the address")

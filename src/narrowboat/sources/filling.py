@@ -1,18 +1,22 @@
 """Filling a part with what comes: never more than allowed, never more than the disk has room for.
 
-Covers: the cap, lengths that are not kept, room on the disk, telling how far it is. Loads in workers only.
+Covers: the cap, lengths that are not kept, room on the disk, telling how far it is, what stays of it
+when it fails. Loads in workers only.
 Does not cover: where the pieces come from (``http``, ``stores``), the part (``part``).
 """
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from pathlib import Path
 
-from narrowboat import context
-from narrowboat.errors import SourceError
+from narrowboat import context, disk
+from narrowboat.errors import DiskFull, FetchError, SourceError, TooLarge
 from narrowboat.sources.client import Passing
 from narrowboat.sources.limits import refuse_size
+from narrowboat.sources.pages import refuse_page
 from narrowboat.sources.part import Part
 
 PIECE = 1 << 16  # bytes
@@ -77,3 +81,34 @@ class Filling:
         if last or now - self._told >= _TELL_S:
             self._told = now
             context.progress(done / total if total else 0.0, "fetch", bytes_done=done, bytes_total=total)
+
+
+@contextlib.contextmanager
+def kept(part: Part) -> Iterator[None]:
+    """What fails for good in here leaves nothing of the part; what may pass leaves it to the next attempt.
+
+    Raises:
+        DiskFull, FetchError: what the system said when the part could not be written.
+    """
+    try:
+        yield
+    except (TooLarge, DiskFull, SourceError):
+        part.remove()
+        raise
+    except OSError as error:
+        part.remove()
+        if error.errno in disk.FULL:
+            raise disk.full(part.path.parent, "what is fetched") from None
+        raise FetchError(f"{part.path} can't be written: {error.strerror or error}", path=str(part.path)) from None
+
+
+def finished(part: Part, suffix: str, shown: str) -> Path:
+    """The part, complete, as the file ``source`` with its suffix.
+
+    Raises:
+        SourceError: it is no file that anybody wants: see ``pages``.
+    """
+    refuse_page(part.path, part.size(), part.type, suffix, shown)
+    path = part.path.with_name(f"source{suffix}")
+    part.finish(path)
+    return path

@@ -10,18 +10,16 @@ from __future__ import annotations
 
 import contextlib
 import re
-from pathlib import Path
 from typing import Any
 from urllib.parse import urljoin, urlsplit
 
 import urllib3
 
-from narrowboat import context, disk
-from narrowboat.errors import DiskFull, FetchError, SourceError, TooLarge
+from narrowboat import context
+from narrowboat.errors import SourceError
 from narrowboat.shown import safe_url
 from narrowboat.sources.client import Passing, explain
-from narrowboat.sources.filling import PIECE, Filling
-from narrowboat.sources.pages import refuse_page
+from narrowboat.sources.filling import PIECE, Filling, finished, kept
 from narrowboat.sources.part import Part
 from narrowboat.sources.tries import Tries
 
@@ -92,19 +90,10 @@ def fetch(inputs: dict[str, Any]) -> dict[str, Any]:
     tries = Tries(inputs)
     part = Part.load(context.scratch() / "source.part", inputs["url"])
     transfer = _Transfer(tries, part, inputs["url"], inputs.get("max_bytes"))
-    try:
+    with kept(part):
         tries.run(transfer.once, part.size)
-        suffix, size = _extension(inputs["url"], part.type), part.size()
-        refuse_page(part.path, size, part.type, suffix, safe_url(inputs["url"]))
-        path = context.scratch() / f"source{suffix}"
-        part.finish(path)
-    except (TooLarge, DiskFull, SourceError):
-        part.remove()
-        raise
-    except OSError as error:
-        part.remove()
-        raise _disk_error(error, part.path) from None
-    return {"path": str(path), "bytes": size, "validator": part.validator, "type": part.type}
+        path = finished(part, _extension(inputs["url"], part.type), safe_url(inputs["url"]))
+    return {"path": str(path), "bytes": path.stat().st_size, "validator": part.validator, "type": part.type}
 
 
 class _Transfer:
@@ -191,9 +180,3 @@ def _type(response: urllib3.BaseHTTPResponse) -> str | None:
 def _extension(url: str, kind: str | None) -> str:
     found = _EXTENSION.search(urlsplit(url).path)
     return found[0].lower() if found else _EXTENSIONS.get(kind or "", "")
-
-
-def _disk_error(error: OSError, path: Path) -> DiskFull | FetchError:
-    if error.errno in disk.FULL:
-        return disk.full(path.parent, "what is fetched")
-    return FetchError(f"{path} can't be written: {error.strerror or error}", path=str(path))

@@ -1,12 +1,13 @@
 """From what the user wrote to a source: a file in place, or an address.
 
 Covers: :func:`locate`, output stems, the fingerprint of a file. Light: the supervisor imports it.
-Does not cover: fetching (``http.py``) or whether the content is media (``media/``), how addresses are shown
+Does not cover: fetching (``http``, ``objects``) or whether the content is media (``media/``), how addresses are shown
 (``narrowboat.shown``); files are used where they are and never copied.
 """
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import stat
 import unicodedata
@@ -17,6 +18,7 @@ from urllib.parse import unquote, urlsplit
 
 from narrowboat.errors import SourceError, UsageError
 from narrowboat.shown import safe_url
+from narrowboat.sources.object_names import is_object, object_name
 from narrowboat.values import Json
 
 STEM_BYTES = 120  # of UTF-8; leaves room for suffixes within the 255 bytes that file systems allow
@@ -50,14 +52,14 @@ class Source:
     """What to work on.
 
     Attributes:
-        kind: ``"file"`` or ``"url"``.
+        kind: ``"file"``, ``"url"``, or ``"object"`` of a store.
         location: the absolute path, or the address as given, with its secrets: show :attr:`shown`.
         stem: what outputs are named after; safe as a file name, never empty.
         content: what tells its content from that of others, where that is known without looking at it.
         episode: where it comes from a feed.
     """
 
-    kind: Literal["file", "url"]
+    kind: Literal["file", "url", "object"]
     location: str
     stem: str
     content: str | None = None
@@ -85,14 +87,16 @@ class Source:
 
 
 def locate(text: str) -> Source:
-    """The source that ``text`` names: a path, or an http or https address.
+    """The source that ``text`` names: a path, an http or https address, or an object of a store.
 
     Raises:
-        UsageError: empty, another scheme, an address without a host.
+        UsageError: empty, another scheme, an address without a host, a name of many objects.
         SourceError: the file is missing, empty, unreadable, a folder, or no regular file.
     """
     if not text.strip() or "\0" in text:
         raise UsageError("a source can't be empty", hint="give a file or an http(s) address")
+    if is_object(text):
+        return _locate_object(text)
     if _SCHEME.match(text.strip()):
         return _locate_url(text.strip())
     path = Path(text).expanduser().absolute()
@@ -108,6 +112,17 @@ def restored(shown: str, address: Json) -> Source:
     return locate(shown if address is None else address["url"])
 
 
+def _locate_object(text: str) -> Source:
+    name = object_name(text)
+    if name.is_many:
+        raise UsageError(f"{name.address} means many objects, and here one is needed", hint="name one of them")
+    if importlib.util.find_spec("obstore") is None:
+        raise UsageError(
+            f"{name.scheme}:// needs obstore, which this Python has not", hint="pip install 'narrowboat[stores]'"
+        )
+    return Source("object", name.address, safe_stem(name.key.rpartition("/")[2]))
+
+
 def _locate_url(text: str) -> Source:
     shown = safe_url(text)
     try:
@@ -117,7 +132,8 @@ def _locate_url(text: str) -> Source:
         raise UsageError(f"{shown} is not an address: {error}") from None
     if parts.scheme not in ("http", "https"):
         raise UsageError(
-            f"{shown} can't be fetched: {parts.scheme} is not supported", hint="use http, https or a local file"
+            f"{shown} can't be fetched: {parts.scheme} is not supported",
+            hint="use http, https, s3, gs, az or a local file",
         )
     if not host or re.search(r"[\s\x00-\x1f]", text):
         raise UsageError(f"{shown} is not an address", hint="write it as https://host/path")
