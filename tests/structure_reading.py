@@ -36,6 +36,7 @@ MAY_IMPORT: dict[str, set[str]] = {
 CATALOGUE = {
     "engines.answers",
     "engines.catalogue",
+    "engines.embedding_models",
     "engines.footprint",
     "engines.gguf_head",
     "engines.known",

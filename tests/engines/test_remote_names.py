@@ -63,6 +63,7 @@ def test_what_is_no_remote_model(text: str) -> None:
         ("gemini:flash?key=1", "no name of a model"),
         ("openai:whisper-1@localhost:8000/v1", "begins with http"),
         ("openai:whisper-1@api.example.org", "begins with http"),
+        ("openai:whisper-1@server/v1", "begins with http"),
         ("openai:whisper-1@ftp://host/v1", "not an http or https address"),
         ("openai:whisper-1@http://", "not an http or https address"),
         ("openai:whisper-1@http://host:99999/", "not an http or https address"),

@@ -34,7 +34,7 @@ _AT_ONCE = 32
 
 _PREFIX = re.compile(r"(gemini|openai):(.*)", re.DOTALL)
 _AT_URL = re.compile(r"(.*)@([A-Za-z][A-Za-z0-9+.-]*://.*)", re.DOTALL)
-_AT_HOST = re.compile(r".*@(localhost|[\w.-]+:\d+|[\w-]+(\.[\w-]+)+)(/.*)?")
+_AT_HOST = re.compile(r".+@(localhost|[\w.-]+:\d+|[\w-]+(\.[\w-]+)+|[\w.-]+(?=/))(/.*)?")
 _MODEL = re.compile(r"@?[A-Za-z0-9][\w.:@+/-]{0,199}")
 
 

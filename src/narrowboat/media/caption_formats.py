@@ -11,7 +11,10 @@ import json
 import math
 import textwrap
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
+
+from narrowboat.media.vectors import write_vectors
 
 LINE = 42  # characters; what broadcasters' style guides settle on for two-line captions
 LINES = 2
@@ -139,7 +142,7 @@ class Summary(Writer):
 
 class JsonText(Writer):
     """One object: version, source, its episode where it is one, media, engine, language, what it cost and what could
-    not be heard, what was made of it, and the segments, one a line.
+    not be heard, what was made of it, the segments, one a line, and their embeddings where they were asked for.
     """
 
     def __init__(self, out: Out, inputs: dict[str, Any]) -> None:
@@ -163,7 +166,11 @@ class JsonText(Writer):
         self._number += 1
 
     def finish(self) -> None:
-        self.out("\n]\n}\n" if self._number else "]\n}\n")
+        self.out("\n]" if self._number else "]")
+        if self.inputs.get("embeddings") is not None:
+            self.out(',\n"embeddings": ')
+            write_vectors(self.out, self.inputs["embeddings"], Path(self.inputs["vectors"]))
+        self.out("\n}\n")
 
 
 FORMATS: dict[str, type[Writer]] = {"txt": Text, "srt": SubRip, "vtt": WebVtt, "json": JsonText, "summary": Summary}

@@ -28,7 +28,8 @@ def write(inputs: dict[str, Any]) -> dict[str, Any]:
     "text"}]}``, times in seconds, with ``confidence`` and ``speaker`` where they are known; ``targets``, a list of
     ``{"format": "txt"|"srt"|"vtt"|"json"|"summary", "path"}``; ``summary`` where there is one; and for the JSON
     ``facts`` (of the media), ``source``, ``engine``, ``language`` (or None), and where there are any ``usage`` (what an
-    engine counted) and ``unheard`` (``[{"start", "end"}]``, speech without words).
+    engine counted), ``unheard`` (``[{"start", "end"}]``, speech without words), ``embeddings`` (what is told of them)
+    and ``vectors`` (the path of their JSON lines).
 
     Returns:
         ``outputs``: for each target ``format``, ``path``, ``bytes``.

@@ -21,6 +21,7 @@ from narrowboat.cli.output import Output, near
 from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS
+from narrowboat.engines.embedding_models import DEFAULT_EMBEDDING
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.engines.pose_models import DEFAULT_POSE
 from narrowboat.engines.remote_speech import DEFAULT_CHUNK
@@ -43,6 +44,8 @@ _TRANSCRIBE: dict[str, Any] = {
     "summary": False,
     "summary_words": None,
     "summary_model": DEFAULT_LANGUAGE,
+    "embed": False,
+    "embed_model": DEFAULT_EMBEDDING,
 }
 _POSE: dict[str, Any] = {
     **_JOB,

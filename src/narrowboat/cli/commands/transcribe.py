@@ -18,6 +18,7 @@ from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.cli.submitting import NAME, submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
+from narrowboat.engines.embedding_models import DEFAULT_EMBEDDING
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.engines.remote import client_of, remote_model
 from narrowboat.engines.remote_speech import DEFAULT_CHUNK
@@ -85,6 +86,8 @@ def job_options(values: argparse.Namespace) -> dict[str, Json]:
             summary=values.summary,
             summary_words=values.summary_words,
             summary_model=values.summary_model,
+            embed=values.embed,
+            embed_model=values.embed_model,
         ),
     )
 
@@ -96,7 +99,8 @@ def submit_all(sources: Sequence[str], values: argparse.Namespace, episodes: Wan
 
 def formats_of(values: argparse.Namespace) -> list[str]:
     """The outputs that are asked for, each once."""
-    return list(dict.fromkeys([*values.formats, *(["summary"] if values.summary else [])]))
+    more = [*(["summary"] if values.summary else []), *(["json"] if values.embed else [])]
+    return list(dict.fromkeys([*values.formats, *more]))
 
 
 #: Which episodes of a feed.
@@ -130,6 +134,15 @@ AFTER = (
         text,
         "MODEL",
         DEFAULT_LANGUAGE,
+    ),
+    Option("--embed", "write the JSON, with a vector for each passage and for the whole: for searching"),
+    Option(
+        "--embed-model",
+        f"model of the vectors: {DEFAULT_EMBEDDING} (the default) is multilingual-e5-small on this machine;"
+        " gemini:MODEL and openai:MODEL[@URL] are sent the transcript",
+        text,
+        "MODEL",
+        DEFAULT_EMBEDDING,
     ),
 )
 #: How a transcript is made, and what of it is written.
@@ -173,6 +186,7 @@ ffmpeg -i talk.avi -f wav - | narrowboat transcribe - --name talk.wav
 narrowboat transcribe *.mp3 --model gemini:gemini-2.5-flash --formats txt,json --memory 256M
 narrowboat transcribe talk.mp3 --model openai:whisper-1@http://127.0.0.1:8000/v1 --chunk 5m
 narrowboat transcribe talk.mp3 --summary --summary-words 100-200
+narrowboat transcribe talk.mp3 --embed
 narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
 """,
     run,

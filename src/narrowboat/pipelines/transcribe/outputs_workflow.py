@@ -1,17 +1,28 @@
-"""What comes after recognition, whichever engine did it: summary, outputs. Runs in the supervisor.
+"""What comes after recognition, whichever engine did it: summary, embeddings, outputs. Runs in the supervisor.
 
 Covers: the options that say so, what they change, the order of these steps.
-Does not cover: recognition (``workflow``), what the steps do (``summary``, ``media/captions``).
+Does not cover: recognition (``workflow``), what the steps do (``summary``, ``embedding``, ``media/captions``).
 
-Options of a job: ``summary`` (``{"model", "version", "words"}`` or None). They don't change the transcript, so they are
-no part of a job's identity: an output that they change is written anew, and only what they ask for is computed.
+Options of a job: ``summary`` (``{"model", "version", "words"}`` or None), ``embed`` (``{"model", "version"}`` or None).
+They don't change the transcript, so they are no part of a job's identity: an output that they change is written anew,
+and only what they ask for is computed.
 """
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import math
 from collections.abc import Sequence
 
 from narrowboat.engines.catalogue import PREPARE_DEMAND
+from narrowboat.engines.embedding_models import (
+    DEFAULT_EMBEDDING,
+    TEXTS_AT_ONCE,
+    embedding_client,
+    embedding_demand,
+    embedding_model,
+)
 from narrowboat.engines.language_models import file_of, language_client, language_demand, language_model
 from narrowboat.errors import UsageError
 from narrowboat.runner.job import Job
@@ -27,6 +38,8 @@ DEFAULT_WORDS = (400, 600)
 #: Memory as measured: 26 MiB with what a worker begins with. It takes a moment: no wait for a core.
 CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", cores=0, name="captions")
 FETCH_PACK = Step("narrowboat.engines.fetching:fetch", demand=lambda _: PREPARE_DEMAND, name="fetch pack")
+_COUNT = Step("narrowboat.pipelines.transcribe.embedding:count", memory="32M", cores=0, name="count")
+_EMBEDDING = "narrowboat.pipelines.transcribe.embedding"
 _SUMMARISE = "narrowboat.pipelines.transcribe.summary:summarise"
 #: Seconds that a remote model may take for a summary: a long transcript may need a question for each of its parts.
 _SUMMARY_S = 1800.0
@@ -50,6 +63,9 @@ async def written(job: Job, transcript: Step, given: dict[str, Json], facts: Fac
     made: dict[str, Json] = {}
     if job.options.get("summary") is not None:
         made["summary"] = await _summary(job, given, at, facts)
+    if job.options.get("embed") is not None and await job.wants(("json",)):
+        made["embeddings"] = job.options["embed"]
+        at["vectors"] = await _vectors(job, given, at)
     await job.write(CAPTIONS, {**given, **made}, at=at, formats=_FULL)
 
 
@@ -77,25 +93,70 @@ async def _summary(job: Job, given: dict[str, Json], at: dict[str, Json], facts:
     return await job.run(step, {**asked, "language": given["language"]}, facts, at=at)
 
 
+async def _vectors(job: Job, given: dict[str, Json], at: dict[str, Json]) -> str:
+    """The path of the vectors, as JSON lines."""
+    asked = {**job.options["embed"], "language": given["language"]}
+    model = embedding_model(asked["model"])
+    demand, client = embedding_demand(model), embedding_client(model)
+    count = await job.run(_COUNT, {"language": given["language"]}, at=at)
+
+    def step(function: str) -> Step:
+        return Step(
+            f"{_EMBEDDING}:{function}",
+            name="embed",
+            version=asked["version"],
+            engine=model.name,
+            demand=lambda _: demand,
+            client=client,
+        )
+
+    if client is None:
+        stream = step("embed")
+        async with contextlib.aclosing(job.stream(stream, {**asked, "count": count}, at=at)) as items:
+            async for _ in items:
+                pass
+        return await job.export(stream)
+    call = step("embed_some")
+    keys = [f"{part}" for part in range(math.ceil(count / TEXTS_AT_ONCE))]
+    try:
+        async with asyncio.TaskGroup() as group:
+            for part, key in enumerate(keys):
+                group.create_task(job.run(call, {**asked, "part": part}, at=at, key=key))
+    except ExceptionGroup as several:
+        raise several.exceptions[0] from None
+    return await job.export_results(call, keys)
+
+
 def after_options(
-    *, formats: Sequence[str], summary: bool, summary_words: Sequence[int] | None, summary_model: str
+    *,
+    formats: Sequence[str],
+    summary: bool,
+    summary_words: Sequence[int] | None,
+    summary_model: str,
+    embed: bool = False,
+    embed_model: str = DEFAULT_EMBEDDING,
 ) -> dict[str, Json]:
     """The options of a job that say what comes after recognition.
 
     Raises:
         UsageError: no such model, or no key or library for it; the summary as a format without being asked for.
     """
-    if not summary:
-        if "summary" in formats:
-            raise UsageError("--formats: summary needs --summary", hint="--summary alone writes it")
-        return {"summary": None}
-    model = language_model(summary_model)
-    language_client(model)
-    words = list(summary_words or DEFAULT_WORDS)
-    return {"summary": {"model": model.name, "version": model.version, "words": words}}
+    made: dict[str, Json] = {"summary": None, "embed": None}
+    if embed:
+        vectors = embedding_model(embed_model)
+        embedding_client(vectors)
+        made["embed"] = {"model": vectors.name, "version": vectors.version}
+    if summary:
+        model = language_model(summary_model)
+        language_client(model)
+        words = list(summary_words or DEFAULT_WORDS)
+        made["summary"] = {"model": model.name, "version": model.version, "words": words}
+    elif "summary" in formats:
+        raise UsageError("--formats: summary needs --summary", hint="--summary alone writes it")
+    return made
 
 
 def shape(options: dict[str, Json], format: str) -> Json:
     """What of a job's options an output shows beside the transcript."""
-    summary = options.get("summary")
-    return None if format not in _FULL or summary is None else {"summary": summary}
+    shown = {"json": ("summary", "embed"), "summary": ("summary",)}.get(format, ())
+    return {name: options[name] for name in shown if options.get(name) is not None} or None
