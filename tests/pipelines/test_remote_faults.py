@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from fakes.decoding import RATE
 from fakes.episode import Episode, build
 from fakes.made_up import clips
 from fakes.running import EngineServer
@@ -96,9 +97,36 @@ def test_a_hang_is_given_up_and_tried_again(bench: Bench, monkeypatch: pytest.Mo
     assert bench.server.files() == []
 
 
+def test_files_that_fail_on_their_way_leave_nothing(bench: Bench) -> None:
+    """Not taken, lost on the way, lost when all of it was there, not ready yet, not removed at once."""
+    bench.server.set(processing_polls=1)
+    lost = [
+        {"kind": "cut", "op": "upload_chunk", "nth": 2},
+        {"kind": "503", "op": "upload_chunk", "nth": 4, "late": True},
+    ]
+    taken = [{"kind": "503", "op": "upload_start", "nth": 3}, {"kind": "500", "op": "file_get", "nth": 3}]
+    kept = [
+        {"kind": "cut", "op": "file_delete", "nth": 2, "late": True},
+        {"kind": "503", "op": "file_delete", "nth": 4},
+    ]
+    assert bench.run(*lost, *taken, *kept) is None
+    assert bench.is_whole()
+    assert set(bench.answered().values()) == {1}
+    assert bench.server.files() == []
+
+
+def test_an_empty_answer_where_somebody_speaks_is_told(bench: Bench) -> None:
+    assert bench.run({"kind": "nothing", "nth": [2]}, vendor="openai") is None
+    assert not bench.is_whole()
+    (unheard,) = bench.transcript["unheard"]
+    words = bench.episode.between(round(unheard["start"] * RATE), round(unheard["end"] * RATE))
+    said = sum(len(segment["text"].split()) for segment in bench.transcript["segments"])
+    assert said + len(words) == len(bench.episode.words)
+
+
 def test_what_is_cut_off_is_cut_smaller(bench: Bench) -> None:
-    """The first chunk, and of another one a piece again."""
-    assert bench.run("loop", None, None, "truncated", {"kind": "truncated", "nth": [6]}, chunk=120) is None
+    """The first chunk, and the first piece of it again: these go ahead, so that they are the first two calls."""
+    assert bench.run("loop", "truncated", chunk=120) is None
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
     assert bench.transcript["usage"]["calls"] == len(bench.server.log("generate"))

@@ -69,6 +69,7 @@ class CallRun:
         self._scratch = scratch
         self._clears = clears  # it removes what others have left: also when the run is being stopped
         self._shared: Shared = shop.clients.of(step.client)
+        self._time_limit = step.time_limit or shop.time_limit or CALL_S
         self._label = f"{step.name} of {live.source}" if live.source else step.name
 
     async def result(self) -> Json:
@@ -141,7 +142,7 @@ class CallRun:
             ending = asyncio.create_task(self._converse(calls, conversation, reservation), name="narrowboat-call")
             self._shop.clients.note(ending)
             try:
-                return await asyncio.wait_for(asyncio.shield(ending), self._step.time_limit or CALL_S)
+                return await asyncio.wait_for(asyncio.shield(ending), self._time_limit)
             except TimeoutError:
                 conversation.stop()
                 asyncio.get_running_loop().call_later(GIVE_UP_S, self._give_up, calls, ending)

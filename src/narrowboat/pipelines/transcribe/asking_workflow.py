@@ -232,16 +232,15 @@ class Asking:
         self._answered.append(
             Answered(_key(chunk), chunk["start"], chunk["end"], spoken, heard["language"], heard["speakers"])
         )
-        if heard["finish"] == "early":
+        if heard["finish"] == "early" or not heard["segments"]:
             self._miss(chunk, heard)
         self._progress(chunk)
 
     def _miss(self, chunk: Chunk, heard: Mapping[str, Json]) -> None:
         begin = heard["segments"][-1]["end"] if heard["segments"] else chunk["start"]
-        self._unheard.append({"start": begin, "end": chunk["speech_end"]})
-        self._job.log(
-            f"somebody speaks from {begin:.0f} s to {chunk['speech_end']:.0f} s, and the engine gave no words"
-        )
+        end = chunk["end"] if chunk["speech_end"] is None else chunk["speech_end"]
+        self._unheard.append({"start": begin, "end": end})
+        self._job.log(f"somebody speaks from {begin:.0f} s to {end:.0f} s, and the engine gave no words")
 
     async def _have(self, chunk: Chunk) -> None:
         """See that a chunk's file is there, all of it."""
