@@ -12,13 +12,14 @@ MiB. The coding of MPEG-4 part 2 would take 27 and 4, but browsers don't play it
 
 from __future__ import annotations
 
+import io
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
 import av
 
-from narrowboat import disk
+from narrowboat import context, disk
 from narrowboat.media.overlay import even
 from narrowboat.media.video import Picture
 
@@ -32,14 +33,17 @@ _OPTIONS = {
 
 
 class Segment:
-    """A piece that is being written, of pictures such as ``picture``, with timestamps in ``facts["unit"]`` seconds."""
+    """A piece, of pictures such as ``picture``, with timestamps in ``facts["unit"]`` seconds.
 
-    def __init__(self, path: Path, picture: Picture, facts: dict[str, Any]) -> None:
-        self._path = path
+    It grows in memory, so that room on the disk is asked for as much as it needs: 1.4 MiB for a second at 1080 × 1920.
+    """
+
+    def __init__(self, picture: Picture, facts: dict[str, Any]) -> None:
         self._unit = Fraction(*facts["unit"])
         self._last = -(1 << 62)
+        self._made = io.BytesIO()
         rate = Fraction(max(1.0, facts["rate"])).limit_denominator(1001)
-        self._container = av.open(str(path), "w", format="nut")
+        self._container = av.open(self._made, "w", format="nut")
         self._stream: Any = self._container.add_stream(ENCODER, rate=rate, options=_OPTIONS)
         coding: Any = self._stream.codec_context
         coding.width, coding.height = even(picture.width), even(picture.height)
@@ -49,34 +53,28 @@ class Segment:
         coding.gop_size = 1 << 20  # whole pictures where pieces begin, and nowhere else
         coding.sample_aspect_ratio = Fraction(picture.aspect).limit_denominator(255)
         source = picture.frame
-        coding.colorspace, coding.color_primaries, coding.color_trc = (
-            source.colorspace,
-            source.color_primaries,
-            source.color_trc,
-        )
+        coding.colorspace, coding.color_primaries = source.colorspace, source.color_primaries
+        coding.color_trc = source.color_trc
 
     def add(self, frame: Any, pts: int) -> None:
-        """Encode a picture; ``pts`` is raised where it is not after the one before.
+        """Encode a picture; ``pts`` is raised where it is not after the one before."""
+        self._last = frame.pts = max(pts, self._last + 1)
+        frame.time_base = self._unit
+        self._container.mux(self._stream.encode(frame))
+
+    def write(self, path: Path) -> None:
+        """End the piece, and put it into a file in scratch.
 
         Raises:
             DiskFull: there is no room.
         """
-        self._last = frame.pts = max(pts, self._last + 1)
-        frame.time_base = self._unit
-        self._mux(frame)
-
-    def _mux(self, frame: Any) -> None:
+        self._container.mux(self._stream.encode(None))
+        self._container.close()
+        piece = self._made.getbuffer()
+        context.make_room(path, len(piece), "the overlay")
         try:
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
+            path.write_bytes(piece)
         except OSError as error:
             if error.errno in disk.FULL:
-                raise disk.full(self._path, "the overlay") from None
+                raise disk.full(path, "the overlay") from None
             raise
-
-    def close(self) -> None:
-        """Write what the encoder still holds, and the end of the file."""
-        try:
-            self._mux(None)
-        finally:
-            self._container.close()

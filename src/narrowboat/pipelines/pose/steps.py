@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import itertools
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -30,8 +30,6 @@ from narrowboat.values import Item, Json
 
 #: Pictures of an item, which is also what is encoded in one piece: about a second of work.
 ITEM = 60
-#: Bytes that a piece of the overlay is asked room for; at 1080 × 1920 it has about one million.
-_SEGMENT_ROOM = 16 << 20
 
 
 def follow(inputs: dict[str, Any], cursor: Json) -> Iterator[Item]:
@@ -51,14 +49,13 @@ def follow(inputs: dict[str, Any], cursor: Json) -> Iterator[Item]:
     tracker = Tracker(*_models(inputs["model_dir"]), most=inputs["people"], smooth=inputs["smooth"])
     if begun["tracker"] is not None:
         tracker.restore(begun["tracker"])
-    source = pictures(inputs["path"], facts, Stretch(*inputs["trim"]), begun["place"], inputs["name"])
-    wanted: Iterator[Picture] = (picture for picture in source if picture.index % inputs["every"] == 0)
-    if context.most_cores() > 1:
-        wanted = ahead(wanted)
-    with contextlib.closing(PoseFile(scratch / "poses", begun["records"])) as poses:
+    with (
+        contextlib.closing(_wanted(inputs, begun["place"])) as source,
+        contextlib.closing(PoseFile(scratch / "poses", begun["records"])) as poses,
+    ):
         for number in itertools.count(begun["items"]):
-            overlay = Overlay(scratch / f"segment-{number}.nut", facts) if inputs["overlay"] else None
-            batch = _batch(itertools.islice(wanted, ITEM), tracker, facts, overlay)
+            segment = scratch / f"segment-{number}.nut" if inputs["overlay"] else None
+            batch = _batch(itertools.islice(source, ITEM), tracker, facts, segment)
             if batch is None:
                 break
             last, records = batch
@@ -77,39 +74,33 @@ def follow(inputs: dict[str, Any], cursor: Json) -> Iterator[Item]:
         )
 
 
-class Overlay:
-    """The pictures of an item with skeletons, as a file; made when the first one comes."""
-
-    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
-        self._path = path
-        self._facts = facts
-        self._segment: Segment | None = None
-
-    def add(self, picture: Picture, people: Records) -> None:
-        """Draw and encode one picture."""
-        if self._segment is None:
-            context.make_room(self._path, _SEGMENT_ROOM, "the overlay")
-            self._segment = Segment(self._path, picture, self._facts)
-        self._segment.add(drawn(picture, people), picture.pts)
-
-    def close(self) -> None:
-        """End the file."""
-        if self._segment is not None:
-            self._segment.close()
+def _wanted(inputs: dict[str, Any], after: Json) -> Generator[Picture, None, None]:
+    """The pictures to look at, read in a thread of its own where a second core may be had."""
+    source = pictures(inputs["path"], inputs["facts"], Stretch(*inputs["trim"]), after, inputs["name"])
+    wanted = (picture for picture in source if picture.index % inputs["every"] == 0)
+    return ahead(wanted) if context.most_cores() > 1 else wanted
 
 
 def _batch(
-    source: Iterator[Picture], tracker: Tracker, facts: dict[str, Any], overlay: Overlay | None
+    source: Iterator[Picture], tracker: Tracker, facts: dict[str, Any], path: Path | None
 ) -> tuple[Picture, Records] | None:
-    """Follow people through some pictures; the last of these, and the records of all. None when there are none."""
-    found, last = [], None
-    with contextlib.closing(overlay) if overlay else contextlib.nullcontext():
-        for last in source:
-            people = _records(last, tracker.follow(last, last.time))
-            found.append(people)
-            if overlay is not None:
-                overlay.add(last, people)
-    return None if last is None else (last, np.concatenate(found))
+    """Follow people through some pictures; the last of these, and the records of all. None when there are none.
+
+    Args:
+        path: where to put the pictures with skeletons.
+    """
+    found, last, segment = [], None, None
+    for last in source:
+        people = _records(last, tracker.follow(last, last.time))
+        found.append(people)
+        if path is not None:
+            segment = segment or Segment(last, facts)
+            segment.add(drawn(last, people), last.pts)
+    if last is None:
+        return None
+    if segment is not None and path is not None:
+        segment.write(path)
+    return last, np.concatenate(found)
 
 
 def _records(picture: Picture, seen: Sequence[Seen]) -> Records:

@@ -20,6 +20,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from uuid import uuid4
 
+from narrowboat import disk
 from narrowboat.engines.catalogue import PREPARE_DEMAND
 from narrowboat.engines.pose_models import PoseModel, join_demand, pose_demand, pose_model
 from narrowboat.pipelines.pose import analyse_workflow
@@ -122,9 +123,14 @@ async def _take(job: Job, *, overlay: bool) -> dict[str, Json]:
         take: dict[str, Json] = json.loads(note.read_text())
         if take["overlay"] or not overlay:
             return take
-    records.unlink(missing_ok=True)
     take = {"take": uuid4().hex, "overlay": overlay}
-    note.write_text(json.dumps(take))
+    try:
+        records.unlink(missing_ok=True)
+        note.write_text(json.dumps(take))
+    except OSError as error:
+        if error.errno in disk.FULL:
+            raise disk.full(note, "the poses") from error
+        raise
     return take
 
 
