@@ -41,5 +41,5 @@ OPERATIONS: list[Operation] = [
 
 def application(service: Service) -> Door:
     """What a server serves."""
-    service.document = openapi.document(OPERATIONS, SCHEMAS)
+    service.document = openapi.document(OPERATIONS, SCHEMAS, unlocked=service.settings.open)
     return Door(service, Routes(OPERATIONS))

@@ -28,7 +28,7 @@ SOURCE = {
     "type": "string",
     "minLength": 1,
     "maxLength": _LONGEST_SOURCE,
-    "pattern": "^https?://",
+    "pattern": r"^https?://[^\s/?#\\@:\[]",
     "description": "Where the source is: an http or https address.",
 }
 LABEL = {
@@ -64,7 +64,7 @@ def body_of(kind: Kind, **more: Schema) -> Schema:
         "type": "object",
         "required": needed,
         "additionalProperties": False,
-        "properties": {**more, **about(kind)},
+        "properties": {**about(kind), **more},
     }
 
 

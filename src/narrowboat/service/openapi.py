@@ -17,16 +17,17 @@ from narrowboat.service.operations import Answer, Operation, Parameter
 _PROBLEM = {"$ref": "#/components/schemas/Problem"}
 
 
-def document(operations: Iterable[Operation], schemas: dict[str, Any]) -> dict[str, Any]:
+def document(operations: Iterable[Operation], schemas: dict[str, Any], *, unlocked: bool) -> dict[str, Any]:
     """The document, version 3.1.
 
     Args:
         schemas: named ones, which answers refer to.
+        unlocked: nobody needs a key.
     """
     paths: dict[str, dict[str, Any]] = {}
     for operation in operations:
         paths.setdefault(operation.path, {})[operation.method.lower()] = _operation(operation)
-    return {
+    found = {
         "openapi": "3.1.0",
         "info": {
             "title": "Narrowboat",
@@ -39,8 +40,8 @@ def document(operations: Iterable[Operation], schemas: dict[str, Any]) -> dict[s
             "schemas": {"Problem": problems.SCHEMA, **schemas},
             "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
         },
-        "security": [{"key": []}],
     }
+    return found if unlocked else {**found, "security": [{"key": []}]}
 
 
 def _operation(operation: Operation) -> dict[str, Any]:

@@ -133,7 +133,7 @@ _COMMON: dict[str, Any] = {
 def _operation(path: str, handler: Any, summary: str, body: dict[str, Any]) -> Operation:
     answer = {
         "type": "object",
-        "required": [*body["required"], "sections", "success", "error", "job_id"],
+        "required": list(dict.fromkeys([*body["required"], "sections", "success", "error", "job_id"])),
         "properties": {"success": {"type": "boolean"}, "error": {"type": ["string", "null"]}},
     }
     return Operation(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ipaddress
+import os
 import signal
 import socket
 from collections.abc import Coroutine, Iterator
@@ -112,7 +113,7 @@ async def serve(runner: Runner, bound: socket.socket, settings: Settings, keys: 
         await _first(server.up.wait(), serving)
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        log("listening", address=f"http://{shown}:{port}", resumed=resumed, open=settings.open)
+        log("listening", address=f"http://{shown}:{port}", resumed=resumed, open=settings.open, pid=os.getpid())
         await _first(ends.wait(), serving)
         await _end(service, drain_s)
     finally:
