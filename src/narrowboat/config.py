@@ -92,6 +92,11 @@ def proxy_for(url: str) -> str | None:
     return None if found is None or proxy_bypass(parts.netloc) else found
 
 
+def webhook_secret(environment: Mapping[str, str] | None = None) -> str | None:
+    """What notices are signed with: ``NARROWBOAT_WEBHOOK_SECRET``. Never show it."""
+    return (os.environ if environment is None else environment).get(f"{PREFIX}WEBHOOK_SECRET", "").strip() or None
+
+
 def storage_headers(url: str, environment: Mapping[str, str] | None = None) -> dict[str, str]:
     """Headers that go with a request for ``url``: those of ``NARROWBOAT_STORAGE_HEADERS`` (``Name: value``, with ``;``
     between), when the address begins as ``NARROWBOAT_STORAGE_URL`` does. Read where they are sent; never show them.

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
-from service_harness import TINY, Served, deadline, form, repeated, sound
+from service_harness import TINY, Answer, Served, deadline, form, repeated, sound
 
 NO_SOUND = b"this is no sound\n" * 50
 
@@ -222,3 +223,24 @@ def test_what_was_kept_long_enough_goes(start: Callable[..., Served]) -> None:
     for _ in deadline():
         if served.get(f"/v1/jobs/{taken['id']}").status == 404:
             break
+
+
+def test_many_who_ask_for_the_same_at_once_get_the_same_job(service: Served) -> None:
+    def at_once(ask: Callable[[], Answer]) -> list[Answer]:
+        with ThreadPoolExecutor(8) as pool:
+            return [one.result() for one in [pool.submit(ask) for _ in range(8)]]
+
+    taken = at_once(lambda: service.upload(NO_SOUND + b"crowd"))
+    assert [answer.status for answer in taken] == [201] * 8
+    assert len({answer.json["id"] for answer in taken}) == 1
+    address = {"source": "http://10.9.8.7/crowd.mp3"}
+    taken = at_once(lambda: service.ask("POST", "/v1/jobs", json_=address))
+    (job_id,) = {answer.json["id"] for answer in taken}
+    for _ in range(3):
+        service.until_ended(job_id)
+        retried = at_once(lambda: service.ask("POST", f"/v1/jobs/{job_id}/retry"))
+        assert {answer.status for answer in retried} <= {200, 400}
+    job = service.until_ended(job_id)
+    assert (job["state"], job["reason"]["code"]) == ("failed", "address_refused")
+    assert service.get("/health").json["queued"] == 0
+    assert service.leftovers() == []

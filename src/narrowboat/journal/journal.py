@@ -2,7 +2,8 @@
 
 Covers: opening, recovery after a death, reading from a second process, closing.
 Does not cover: the topics that it joins (``jobs``, ``steps``, ``attempts``, ``records``, ``remote_files``,
-``failed_sources``, ``known_feeds``, ``requests``).
+``failed_sources``, ``known_feeds``, ``notices``,
+``requests``).
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from narrowboat.journal.failed_sources import FailedSources
 from narrowboat.journal.jobs import Jobs, recover
 from narrowboat.journal.known_feeds import KnownFeeds
 from narrowboat.journal.lock import HomeLock
+from narrowboat.journal.notices import Notices
 from narrowboat.journal.records import Records
 from narrowboat.journal.remote_files import RemoteFiles
 from narrowboat.journal.requests import Requests
@@ -31,7 +33,7 @@ from narrowboat.journal.writer import Writer
 GROUP_S = 0.5  # how long items wait for each other: what a power cut or a kill can take
 
 
-class Journal(Jobs, Steps, Attempts, Records, RemoteFiles, FailedSources, KnownFeeds, Requests):
+class Journal(Jobs, Steps, Attempts, Records, RemoteFiles, FailedSources, KnownFeeds, Notices, Requests):
     """What a home remembers. Made by :meth:`open` or :meth:`read_only`.
 
     Coroutines that write return when the write is committed. Calls that are no coroutines queue a write that is

@@ -6,8 +6,10 @@ Does not cover: which job runs when (``scheduler``), what makes two jobs the sam
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from pathlib import Path
+from weakref import WeakValueDictionary
 
 from narrowboat.errors import NarrowboatError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
@@ -42,6 +44,14 @@ class Intake:
         self._call = call
         self._caps = caps
         self._resting = Resting(journal)
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+
+    def _turn(self, job_id: str) -> asyncio.Lock:
+        """Who asks for a job does so after those who asked before: two at once would both queue it."""
+        turn = self._turns.get(job_id)
+        if turn is None:
+            turn = self._turns[job_id] = asyncio.Lock()
+        return turn
 
     async def submit(
         self,
@@ -72,15 +82,17 @@ class Intake:
             return await self.failed(pipeline, where, options, error, label)
         new = NewJob(pipeline.name, identity, place.shown, options, label, place.address, watched)
         row, created = await self._journal.submit(new)
-        if again and not created and row.state != "running":
-            row = await self._journal.restart(row.id)
-        wanted: set[Path] = set()
-        if formats:
-            folder = Path(out).expanduser().absolute() if out is not None else self._home / "outputs"
-            forms = [Form(name, pipeline.endings.get(name, name), pipeline.shape(options, name)) for name in formats]
-            wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
-        entry = Entry(row.id, pipeline, place, wanted=wanted, label=row.label, told=told, anyway=again)
-        await self._take(row, entry, options)
+        async with self._turn(row.id):
+            row = await self._journal.job(row.id)
+            if again and not created and row.state != "running":
+                row = await self._journal.restart(row.id)
+            wanted: set[Path] = set()
+            if formats:
+                folder = Path(out).expanduser().absolute() if out is not None else self._home / "outputs"
+                forms = [Form(one, pipeline.endings.get(one, one), pipeline.shape(options, one)) for one in formats]
+                wanted = await want_outputs(self._journal, row.id, folder, place.stem, forms)
+            entry = Entry(row.id, pipeline, place, wanted=wanted, label=row.label, told=told, anyway=again)
+            await self._take(row, entry, options)
         await self._uploads.release(place.location)  # where the same content is worked on already, or was
         return row.id, created
 
@@ -107,9 +119,10 @@ class Intake:
         # With the whole address it fails too.
         new = NewJob(pipeline.name, identity, safe_source(source), options, label)
         row, created = await self._journal.submit(new)
-        if not created and row.state in ENDED:
-            await self._journal.restart(row.id)
-        await self._fail(row, pipeline, error)
+        async with self._turn(row.id):
+            if (await self._journal.job(row.id)).state in ENDED:
+                await self._journal.restart(row.id)
+            await self._fail(row, pipeline, error)
         return row.id, created
 
     async def _fail(self, row: JobRow, pipeline: Pipeline, error: NarrowboatError) -> None:
@@ -146,6 +159,10 @@ class Intake:
     async def retry(self, job_id: str) -> JobRow:
         """See :meth:`narrowboat.Runner.retry`."""
         row = await self._journal.job(job_id)
+        async with self._turn(row.id):
+            return await self._retry(await self._journal.job(row.id))
+
+    async def _retry(self, row: JobRow) -> JobRow:
         if self._scheduler.is_running(row.id) or row.state == "done":
             raise UsageError(f"job {row.id} is {row.state}", hint="only what failed or was stopped can be retried")
         pipeline = find_pipeline(row.pipeline)

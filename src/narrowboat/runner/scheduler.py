@@ -226,7 +226,9 @@ class Scheduler:
     async def wait(self, job_ids: Iterable[str]) -> None:
         """Wait until the jobs have ended, or the run was stopped."""
         for job_id in job_ids:
-            entry = self.entries[job_id]
+            entry = self.entries.get(job_id)
+            if entry is None:  # it has ended, and was let go of
+                continue
             while entry.state in ("queued", "running") and not (self.stopping and job_id not in self._tasks):
                 waiter = asyncio.get_running_loop().create_future()
                 entry.waiters.append(waiter)

@@ -9,6 +9,7 @@ from __future__ import annotations
 from narrowboat.service import (
     batches,
     events,
+    feeds_api,
     health,
     jobs,
     openai_api,
@@ -31,6 +32,7 @@ OPERATIONS: list[Operation] = [
     *batches.OPERATIONS,
     *pipelines_api.OPERATIONS,
     *events.OPERATIONS,
+    *feeds_api.OPERATIONS,
     *openai_api.OPERATIONS,
     *poses_api.OPERATIONS,
     *sections_api.OPERATIONS,

@@ -102,7 +102,7 @@ def _frame(number: str, event: str, data: str) -> str:
 
 
 _ABOUT = "Events job, progress, memory and gone, each with JSON as its data."
-_ANSWER = {200: Answer(_ABOUT, {MEDIA_TYPE: {"type": "string"}})}
+_ANSWER = {200: Answer(_ABOUT, {MEDIA_TYPE: {}})}
 _LAST = Parameter("Last-Event-ID", {"type": "string"}, "The last event that was seen, to go on from there.", "header")
 OPERATIONS = [
     Operation("GET", "/v1/events", all_events, "Follow all jobs", _ANSWER, [_LAST], problems=[429], tag="events"),

@@ -198,7 +198,7 @@ _ANSWERS = {
         "The transcript.",
         {
             JSON_TYPE: {"type": "object", "required": ["text"], "properties": {"text": {"type": "string"}}},
-            EVENTS: {"type": "string"},
+            EVENTS: {},
             "text/plain": {"type": "string"},
             "text/vtt": {"type": "string"},
             "application/x-subrip": {"type": "string"},

@@ -15,19 +15,16 @@ import ipaddress
 import os
 import signal
 import socket
-from collections.abc import Coroutine, Iterator
+from collections.abc import Coroutine, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import uvicorn
 
 from narrowboat.errors import UsageError
-from narrowboat.runner.runner import Runner
 from narrowboat.service.app import application
 from narrowboat.service.connections import MOST, PatientProtocol
-from narrowboat.service.keys import Keys
-from narrowboat.service.logs import Log
-from narrowboat.service.service import Service, Settings
+from narrowboat.service.service import Service
 
 #: Bytes of a request's head.
 _HEAD = 32 << 10
@@ -95,25 +92,28 @@ class _Server(uvicorn.Server):
         yield
 
 
-async def serve(runner: Runner, bound: socket.socket, settings: Settings, keys: Keys, log: Log, drain_s: float) -> None:
+async def serve(
+    service: Service, bound: socket.socket, *, drain_s: float, beside: Sequence[Coroutine[Any, Any, None]] = ()
+) -> None:
     """Serve until a signal ends it.
 
     Args:
-        runner: entered.
+        service: of a runner that was entered.
         bound: from :func:`bind`; closed at the end.
         drain_s: seconds that running jobs get to end.
+        beside: what else goes on for as long as it is up.
     """
-    service = Service(runner, settings, keys, log)
+    runner, log = service.runner, service.log
     resumed = await runner.keeper.resume(runner.retry)
     server = _Server(_config(service))
-    tasks = [asyncio.create_task(service.watch.run()), asyncio.create_task(service.sweep())]
+    tasks = [asyncio.create_task(one) for one in (service.watch.run(), service.sweep(), *beside)]
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     ends = _ends()
     try:
         await _first(server.up.wait(), serving)
         host, port = bound.getsockname()[:2]
         shown = f"[{host}]" if ":" in host else host
-        log("listening", address=f"http://{shown}:{port}", resumed=resumed, open=settings.open, pid=os.getpid())
+        log("listening", address=f"http://{shown}:{port}", resumed=resumed, open=service.settings.open, pid=os.getpid())
         await _first(ends.wait(), serving)
         await _end(service, drain_s)
     finally:

@@ -21,6 +21,7 @@ from narrowboat.runner.listing import ENDED, job_json
 from narrowboat.runner.reading import JobRow
 from narrowboat.runner.report import enforcement
 from narrowboat.runner.runner import Runner
+from narrowboat.runner.watching import Watching
 from narrowboat.service.all_kinds import kinds
 from narrowboat.service.forms import Forms
 from narrowboat.service.keys import Keys
@@ -55,6 +56,7 @@ class Settings:
         hosts: names that requests may be for where nobody needs a key; see ``door``.
         storage: what makes an address of a storage's id; see ``storage``.
         language_model: of ``/extract``, whose requests name none; None for quotes.
+        notices: somebody is told how jobs end; see ``webhooks``.
     """
 
     most_upload: int
@@ -64,6 +66,7 @@ class Settings:
     hosts: tuple[str, ...] = ()
     storage: str | None = None
     language_model: str | None = None
+    notices: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +103,7 @@ class Service:
         self.metrics = Metrics(self.memory)
         self.epoch = f"{time.time_ns():x}"
         self.draining = False
+        self.watching: Watching | None = None  # of feeds
         self.working: set[str] = set()  # see ``idempotency``
         self.document: dict[str, Json] = {}
         self._taking = 0
@@ -163,6 +167,8 @@ class Service:
             ) from None
         finally:
             self._taking -= 1
+        if self.settings.notices:
+            await self.runner.journal.owe_notice(job_id)
         self.log("job taken in", job=job_id, pipeline=kind.name, label=label)
         return job_id
 

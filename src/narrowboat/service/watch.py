@@ -86,9 +86,12 @@ class Watch:
     async def look(self) -> None:
         """One look: ends first, then how far the others are."""
         before = self.version
-        for entry in self._runner.entries:
+        entries = self._runner.entries
+        for entry in entries:
             if self._states.get(entry.id) != entry.state:
                 await self._turned(entry)
+        for job_id in self._states.keys() - {entry.id for entry in entries}:
+            await self._let_go(job_id)
         if self.followers:
             self._tell_progress()
         if self.version != before:
@@ -144,9 +147,19 @@ class Watch:
         await self._ended(entry)
         if entry.state == state:  # else it was queued again meanwhile
             self._runner.keeper.dismiss(entry.id)
-            for waiter in self._waiters.pop(entry.id, []):
-                if not waiter.done():
-                    waiter.set_result(None)
+            self._wake(entry.id)
+
+    async def _let_go(self, job_id: str) -> None:
+        """Somebody else has let go of a job between two looks, so it has ended."""
+        self._states.pop(job_id, None)
+        self.began.pop(job_id, None)
+        self._say(job_id, "job", await self._describe(job_id))
+        self._wake(job_id)
+
+    def _wake(self, job_id: str) -> None:
+        for waiter in self._waiters.pop(job_id, []):
+            if not waiter.done():
+                waiter.set_result(None)
 
     def _tell_progress(self) -> None:
         for job in self._runner.status().jobs:

@@ -10,18 +10,22 @@ import argparse
 import asyncio
 import importlib.util
 import sys
+from typing import TYPE_CHECKING
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, one_of, port, seconds, size, text
 from narrowboat.cli.output import Output
-from narrowboat.config import caps, service_keys
+from narrowboat.config import caps, service_keys, webhook_secret
 from narrowboat.errors import UsageError
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import parse_size
 
+if TYPE_CHECKING:
+    from narrowboat.service.service import Settings
+
 _NEEDED = ("prometheus_client", "python_multipart", "starlette", "uvicorn")
 _HOST, _PORT, _QUEUE, _UPLOAD = "127.0.0.1", 8000, 1000, parse_size("2G")
-_KEEP_S = 7 * 86400.0
+_KEEP_S, _DAY_S = 7 * 86400.0, 86400.0
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
@@ -39,20 +43,54 @@ def run(values: argparse.Namespace, out: Output) -> int:
 async def _serve(values: argparse.Namespace) -> None:
     from narrowboat.service import server  # not before it is known that its extra is there
     from narrowboat.service.all_kinds import kinds
+    from narrowboat.service.feeds_api import watch
     from narrowboat.service.keys import Keys
     from narrowboat.service.logs import Log
+    from narrowboat.service.service import Service
+    from narrowboat.service.webhooks import Hook, tell
+
+    keys = Keys(values.home, service_keys())
+    settings = _settings(values, unlocked=not keys.any)
+    hook = None if values.webhook is None else Hook.of(values.webhook, webhook_secret())
+    as_json = values.log[0] == "json" if values.log else not sys.stderr.isatty()
+    preload = [module for kind in kinds().values() if kind.installed for module in kind.pipeline.preload]
+    bound = server.bind(server.Address(values.host, values.port))
+    async with Runner(
+        values.memory,
+        cores=values.cores,
+        home=values.home,
+        preload=list(dict.fromkeys(preload)),
+        guard=values.guard,
+        time_limit=values.time_limit,
+        allowed_networks=values.allow_networks,
+        caps=caps(),
+    ) as runner:
+        service = Service(runner, settings, keys, Log(as_json))
+        beside = [] if hook is None else [tell(service, hook)]
+        if values.watch:
+            beside.append(watch(service, values.watch, values.watch_every, values.watch_keep))
+        await server.serve(service, bound, drain_s=values.drain, beside=beside)
+
+
+def _settings(values: argparse.Namespace, *, unlocked: bool) -> Settings:
+    """How the service is to behave.
+
+    Args:
+        unlocked: there is no key.
+
+    Raises:
+        UsageError: others could come in without one; the storage's address makes no sense.
+    """
+    from narrowboat.service.server import Address
     from narrowboat.service.service import Settings
     from narrowboat.service.storage import checked
 
-    address = server.Address(values.host, values.port)
-    keys = Keys(values.home, service_keys())
-    unlocked = not keys.any
-    if unlocked and not address.loopback:
+    if unlocked and not Address(values.host, values.port).loopback:
         raise UsageError(
             f"{values.host} can be reached from outside, and there is no key",
             hint="make one: narrowboat keys --add NAME; or set NARROWBOAT_KEYS",
         )
-    settings = Settings(
+    return Settings(
         most_upload=values.max_upload,
         most_queued=values.max_queue,
         keep_s=values.keep,
@@ -60,21 +98,13 @@ async def _serve(values: argparse.Namespace) -> None:
         hosts=("localhost", "127.0.0.1", "::1", values.host),
         storage=None if values.storage_url is None else checked(values.storage_url),
         language_model=values.language_model,
+        notices=values.webhook is not None,
     )
-    as_json = values.log[0] == "json" if values.log else not sys.stderr.isatty()
-    preload = [module for kind in kinds().values() if kind.installed for module in kind.pipeline.preload]
-    bound = server.bind(address)
-    async with Runner(
-        values.memory,
-        cores=values.cores,
-        home=values.home,
-        preload=preload,
-        guard=values.guard,
-        time_limit=values.time_limit,
-        allowed_networks=values.allow_networks,
-        caps=caps(),
-    ) as runner:
-        await server.serve(runner, bound, settings, keys, Log(as_json), values.drain)
+
+
+def _addresses(text: str) -> list[str]:
+    """Addresses with spaces between."""
+    return text.split()
 
 
 COMMAND = Command(
@@ -106,6 +136,23 @@ narrowboat serve --host 0.0.0.0 --max-upload 500M --max-queue 100 --keep 1d
             "URL",
         ),
         Option("--language-model", "engine of /extract (default: extractive, which quotes)", text, "MODEL"),
+        Option(
+            "--webhook",
+            "address that is told how each job ended, signed with NARROWBOAT_WEBHOOK_SECRET (standardwebhooks.com)",
+            text,
+            "URL",
+        ),
+        Option(
+            "--watch", "feeds to transcribe new episodes of, with spaces between", _addresses, "FEEDS", scope="serve"
+        ),
+        Option("--watch-every", "look at each feed so often (default: 24h)", seconds, "TIME", _DAY_S, scope="serve"),
+        Option(
+            "--watch-keep",
+            "keep the outputs of each feed's newest N episodes, and take as many at the first look (default: all, 1)",
+            count,
+            "N",
+            scope="serve",
+        ),
         Option(
             "--log",
             "json or text (default: text on a terminal, else json)",
