@@ -28,6 +28,27 @@ CAPS = {
     "MAX_BATCH_SIZE": "batch",
 }
 
+#: Variable -> the option of ``narrowboat serve`` that it stands for where that is not set: what platforms set, and what
+#: users of earlier services know.
+SERVED = {"PORT": "port", "MAX_PENDING_JOBS": "max_queue", "MAX_VIDEO_SIZE_MB": "max_upload"}
+_FITS = "as many run as fit the memory and the cores; --memory and --cores say less"
+_STREAMS = "memory does not depend on the length of a source"
+_FREED = "a step runs in a process of its own, whose memory the system takes back"
+#: Variables of earlier services that do nothing here, and why.
+NOT_NEEDED = {
+    "CLEANUP_INTERVAL_SECONDS": "files go with their job; --keep says for how long outputs stay",
+    "ENABLE_CONCURRENT_PROCESSING": _FITS,
+    "ENABLE_MEMORY_EFFICIENT_PROCESSING": "there is no other way of working",
+    "FORCE_GARBAGE_COLLECTION": _FREED,
+    "MAX_API_RETRIES": "tries follow what the server says: see docs/engines.md",
+    "MAX_CONCURRENT_PROCESSING": _FITS,
+    "MAX_VIDEO_DURATION_SECONDS": _STREAMS,
+    "MEMORY_CHECK_INTERVAL_MB": "memory is looked at up to 500 times a second, whatever is read",
+    "SECTION_PROCESSING_DELAY_SECONDS": "sections wait for room, not for time",
+    "WEB_CONCURRENCY": "one supervisor holds a home; its workers are processes already",
+    "WORKER_TIMEOUT": "no request waits for work; --time-limit ends a step that takes too long",
+}
+
 #: Vendor of a remote engine -> the variables that its key may be in, the first that is set. Named as its client names
 #: them. A key is read where it is sent, in a worker, and to tell whose quota it is; it is written down nowhere.
 API_KEYS = {"gemini": ("GEMINI_API_KEY", "GOOGLE_API_KEY"), "openai": ("OPENAI_API_KEY",)}
@@ -107,6 +128,29 @@ def storage_headers(url: str, environment: Mapping[str, str] | None = None) -> d
         return {}
     pairs = [part.partition(":") for part in found.get(f"{PREFIX}STORAGE_HEADERS", "").split(";") if ":" in part]
     return {name.strip(): value.strip() for name, _, value in pairs}
+
+
+def served(environment: Mapping[str, str] | None = None) -> dict[str, int]:
+    """What the variables of :data:`SERVED` say, by option; a size in bytes.
+
+    Raises:
+        UsageError: one is no whole number above zero; names the variable.
+    """
+    found = {}
+    for variable_name, option in SERVED.items():
+        text = (os.environ if environment is None else environment).get(variable_name, "").strip()
+        if not text:
+            continue
+        if not re.fullmatch(r"[0-9]{1,9}", text) or int(text) == 0:
+            raise UsageError(f"{variable_name}: {text!r} is no whole number above zero", hint="correct it, or unset it")
+        found[option] = int(text) << 20 if option == "max_upload" else int(text)
+    return found
+
+
+def not_needed(environment: Mapping[str, str] | None = None) -> dict[str, str]:
+    """The variables of :data:`NOT_NEEDED` that are set, and why they do nothing."""
+    found = os.environ if environment is None else environment
+    return {name: why for name, why in NOT_NEEDED.items() if found.get(name, "").strip()}
 
 
 def service_keys(environment: Mapping[str, str] | None = None) -> list[str]:

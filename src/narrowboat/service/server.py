@@ -21,6 +21,7 @@ from typing import Any
 
 import uvicorn
 
+from narrowboat.disk import file_system
 from narrowboat.errors import UsageError
 from narrowboat.service.app import application
 from narrowboat.service.connections import MOST, PatientProtocol
@@ -30,6 +31,8 @@ from narrowboat.service.service import Service
 _HEAD = 32 << 10
 #: Seconds that running steps get to reach an item boundary after the drain, and that answers get to be sent.
 _STOP_S, _ANSWERS_S = 4.0, 1
+#: File systems of containers and of memory.
+_NOT_KEPT = ("overlay", "aufs", "tmpfs", "ramfs")
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +112,7 @@ async def serve(
     tasks = [asyncio.create_task(one) for one in (service.watch.run(), service.sweep(), *beside)]
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     ends = _ends()
+    _say_where(service)
     try:
         await _first(server.up.wait(), serving)
         host, port = bound.getsockname()[:2]
@@ -127,6 +131,14 @@ async def serve(
         if not done.cancelled():
             done.result()
     log("ended")
+
+
+def _say_where(service: Service) -> None:
+    """Say when the home goes with the container, or lies in memory."""
+    kind = file_system(service.runner.home)
+    if kind in _NOT_KEPT:
+        hint = "jobs and outputs go with this container: mount a disk, and set --home to a folder on it"
+        service.log("home is not kept", file_system=kind, hint=hint)
 
 
 async def _end(service: Service, drain_s: float) -> None:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, one_of, port, seconds, size, text
 from narrowboat.cli.output import Output
-from narrowboat.config import caps, service_keys, webhook_secret
+from narrowboat.config import caps, not_needed, served, service_keys, webhook_secret
 from narrowboat.errors import UsageError
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import parse_size
@@ -36,6 +36,10 @@ def run(values: argparse.Namespace, out: Output) -> int:
             f"serving needs {' and '.join(missing)}, which this Python has not",
             hint="pip install 'narrowboat[service]'",
         )
+    usual = {"port": _PORT, "max_queue": _QUEUE, "max_upload": _UPLOAD, **served()}
+    for name, value in usual.items():
+        if getattr(values, name) is None:
+            setattr(values, name, value)
     asyncio.run(_serve(values))
     return 0
 
@@ -66,6 +70,8 @@ async def _serve(values: argparse.Namespace) -> None:
         caps=caps(),
     ) as runner:
         service = Service(runner, settings, keys, Log(as_json))
+        for name, why in not_needed().items():
+            service.log("variable not needed", name=name, why=why)
         beside = [] if hook is None else [tell(service, hook)]
         if values.watch:
             beside.append(watch(service, values.watch, values.watch_every, values.watch_keep))
@@ -123,9 +129,11 @@ narrowboat serve --host 0.0.0.0 --max-upload 500M --max-queue 100 --keep 1d
     run,
     (
         Option("--host", f"address to listen on (default: {_HOST})", text, "HOST", _HOST),
-        Option("--port", f"port to listen on, 0 for any that is free (default: {_PORT})", port, "PORT", _PORT),
-        Option("--max-upload", "refuse uploads larger than this (default: 2G)", size, "SIZE", _UPLOAD),
-        Option("--max-queue", f"jobs that may wait or run (default: {_QUEUE})", count, "N", _QUEUE),
+        Option(
+            "--port", f"port to listen on, 0 for any that is free (default: what PORT says, else {_PORT})", port, "PORT"
+        ),
+        Option("--max-upload", "refuse uploads larger than this (default: 2G)", size, "SIZE"),
+        Option("--max-queue", f"jobs that may wait or run (default: {_QUEUE})", count, "N"),
         Option(
             "--keep", "delete jobs that ended so long ago, with their outputs (default: 7d)", seconds, "TIME", _KEEP_S
         ),
