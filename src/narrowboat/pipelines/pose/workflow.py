@@ -103,7 +103,7 @@ async def _followed(job: Job, step: Step, given: dict[str, Json], facts: dict[st
 
 def _follow(model: PoseModel, *, overlay: bool) -> Step:
     def demand(facts: Facts) -> Demand:
-        return pose_demand(facts, overlay=overlay)
+        return pose_demand(model, facts, overlay=overlay)
 
     return FOLLOW.with_engine(f"{model.name} with overlay" if overlay else model.name, demand)
 
