@@ -93,6 +93,19 @@ def _targets(folder: Path, *formats: str) -> dict[str, Any]:
     return {"targets": [{"format": each, "path": str(folder / each)} for each in formats]}
 
 
+def test_an_overlay_made_with_a_second_core_is_the_same(asked: dict[str, Any], tmp_path: Path) -> None:
+    asked = {**asked, "overlay": True, "trim": [2.0, 2.5]}
+    run(asked, tmp_path / "one")
+    made = context.Context(tmp_path / "two")
+    made.most_cores = 2
+    context.enter(made)
+    list(steps.follow(asked, None))
+    pieces = sorted(path.name for path in (tmp_path / "one").glob("segment-*"))
+    assert len(pieces) == 2
+    for name in pieces:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
 def test_the_overlay_has_every_picture_and_the_sound(asked: dict[str, Any], tmp_path: Path) -> None:
     asked = {**asked, "overlay": True}
     items = run(asked, tmp_path)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Generator, Iterator, Sequence
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from narrowboat.media.overlay import drawn
 from narrowboat.media.pose_file import DETECTED, NOBODY, RECORD, TRACKED, PoseFile, Records
 from narrowboat.media.segments import Segment
 from narrowboat.media.video import Picture, Stretch, pictures
-from narrowboat.pipelines.pose.ahead import ahead
+from narrowboat.pipelines.pose.threads import Behind, ahead
 from narrowboat.values import Item, Json
 
 #: Pictures of an item, which is also what is encoded in one piece: about a second of work.
@@ -89,18 +89,49 @@ def _batch(
     Args:
         path: where to put the pictures with skeletons.
     """
-    found, last, segment = [], None, None
-    for last in source:
-        people = _records(last, tracker.follow(last, last.time))
-        found.append(people)
-        if path is not None:
-            segment = segment or Segment(last, facts)
-            segment.add(drawn(last, people), last.pts)
-    if last is None:
-        return None
-    if segment is not None and path is not None:
-        segment.write(path)
-    return last, np.concatenate(found)
+    found, last = [], None
+    with contextlib.closing(Drawing(path, facts)) if path else contextlib.nullcontext() as drawing:
+        for last in source:
+            people = _records(last, tracker.follow(last, last.time))
+            found.append(people)
+            if drawing is not None:
+                drawing.add(last, people)
+        if drawing is not None:
+            drawing.finish()
+    return None if last is None else (last, np.concatenate(found))
+
+
+class Drawing:
+    """The pictures of an item with skeletons, drawn and encoded beside the main work where a second core may be had."""
+
+    def __init__(self, path: Path, facts: dict[str, Any]) -> None:
+        self._path = path
+        self._facts = facts
+        self._segment: Segment | None = None
+        self._behind = Behind() if context.most_cores() > 1 else None
+
+    def add(self, picture: Picture, people: Records) -> None:
+        """The next picture."""
+        if self._behind is None:
+            self._encode(picture, people)
+        else:
+            self._behind.call(partial(self._encode, picture, people))
+
+    def _encode(self, picture: Picture, people: Records) -> None:
+        self._segment = self._segment or Segment(picture, self._facts)
+        self._segment.add(drawn(picture, people), picture.pts)
+
+    def finish(self) -> None:
+        """Put all of it into the file; nothing when there was no picture."""
+        if self._behind is not None:
+            self._behind.finish()
+        if self._segment is not None:
+            self._segment.write(self._path)
+
+    def close(self) -> None:
+        """Stop."""
+        if self._behind is not None:
+            self._behind.close()
 
 
 def _records(picture: Picture, seen: Sequence[Seen]) -> Records:
