@@ -147,6 +147,14 @@ _VALUES = {
     "NUMBER": ("3.5", 3.5),
     "ANGLES": ("a=nose:left_hip:left_knee", {"a": ("nose", "left_hip", "left_knee")}),
     "MEANS": ("polling,rlimit", ["polling", "rlimit"]),
+    "WHICH": ("outline", "outline"),
+    "WAY": ("labels", "labels"),
+    "HOST": ("::1", "::1"),
+    "PORT": ("8123", 8123),
+    "URL": ("https://example.org/{id}", "https://example.org/{id}"),
+    "FEEDS": ("https://a.example/x https://b.example/y", ["https://a.example/x", "https://b.example/y"]),
+    "FORM": ("json", ["json"]),
+    "NAME": ("phone", "phone"),
 }
 
 
@@ -162,11 +170,10 @@ def test_every_option_has_a_variable(command: object, option: Option, monkeypatc
         monkeypatch.delenv(variable)
     lists = {"--formats": ("srt,txt", ["srt", "txt"]), "--state": ("done", ["done"])}
     lists |= {"pose --formats": ("full,json", ["full", "json"]), "analyse --formats": ("report", ["report"])}
+    lists |= {"extract --formats": ("md,csv", ["md", "csv"])}
     lists |= {"--size": ("64x48", [64, 48]), "--filter": ("none", "none")}
     text, expected = (
-        lists.get(f"{option.scope} {option.flag}".strip())
-        or lists.get(option.flag)
-        or _VALUES.get(option.metavar or "", ("yes", True))
+        lists.get(f"{name} {option.flag}") or lists.get(option.flag) or _VALUES.get(option.metavar or "", ("yes", True))
     )
     unset = getattr(settle(build_parser().parse_args([name, *needs]), options_of(command)), option.name)  # type: ignore[arg-type]
     assert unset != expected

@@ -20,6 +20,7 @@ from narrowboat.journal.reserve import Reserve
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
+from narrowboat.workers.confinement import why_not
 from narrowboat.workers.tiers import tiers
 
 #: A step that does next to nothing: it shows that workers start here, and by then the fork server is up.
@@ -71,6 +72,7 @@ async def survey(
         }
         told = tiers(runner.guard.means, groups)
     found["guard"] = [{"name": tier.name, "in_force": tier.in_force, "detail": tier.detail} for tier in told]
+    found["readers_confined"] = {"in_force": why_not() is None, "why_not": why_not()}
     return {**found, "home": _home(home), "scratch": _scratch(home), **_system()}
 
 

@@ -27,6 +27,7 @@ from narrowboat import allocator, context, disk
 from narrowboat.errors import NarrowboatError, StepFailed, UsageError, from_json
 from narrowboat.values import Item
 from narrowboat.workers import protocol
+from narrowboat.workers.confinement import confine, reads_foreign_bytes
 
 _TRACE_TAIL = 2000  # characters of a traceback that are kept
 #: Seconds without a call after which an idle worker collects garbage, so that it holds no more than it needs.
@@ -53,6 +54,7 @@ class Worker:
         self._attempts: dict[int | None, Attempt] = {}  # by number, those that have not ended
         self._changing = threading.Lock()
         self._beat_s = _BEAT_S
+        self._confined = False
 
     def run(self) -> int:
         """Serve calls; 0 when the supervisor wanted no more."""
@@ -102,6 +104,9 @@ class Worker:
         return attempts
 
     def _begin(self, frame: dict[str, Any]) -> None:
+        if not self._confined and reads_foreign_bytes(frame["function"]):
+            self._confined = True
+            confine()
         # made here, so that a `stop` or `cores` right behind it is for this attempt and no other
         attempt = Attempt(frame, self._send)
         with self._changing:

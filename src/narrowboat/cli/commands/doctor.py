@@ -121,6 +121,9 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield "guard"
     yes = {True: "in force", False: "not in force"}
     yield from table([(f"  {tier['name']}", yes[tier["in_force"]], tier["detail"]) for tier in found["guard"]])
+    confined = found["readers_confined"]
+    why = confined["why_not"] or "steps that read foreign files have no network, no new privileges and no secrets"
+    yield f"readers   {'confined' if confined['in_force'] else 'not confined'}: {why}"
     kind = f"{scratch['file_system'] or 'unknown file system'}{', in memory' if scratch['in_memory'] else ''}"
     space = f"{format_size(scratch['free_bytes'])} free, of which {format_size(scratch['floor_bytes'])} stay free"
     yield f"scratch   {scratch['path']} ({kind}, {space})"
