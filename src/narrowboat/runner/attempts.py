@@ -2,39 +2,33 @@
 
 Covers: reserve, start, listen, remember, and what follows from how an attempt ended: an overrun starts again from
 its cursor with twice the reservation, a fault counts, an attempt that was squeezed out starts again uncounted.
-Does not cover: which step when (workflows), the processes (``workers/``), how an ending is told (``workers/ending``).
+Does not cover: which step when (workflows), what attempts share (``workshop``), the processes (``workers/``), how an
+ending is told (``workers/ending``).
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import sys
 import time
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import Interrupted, NarrowboatError, Overrun, WorkerDied, from_json
-from narrowboat.journal.journal import Journal
-from narrowboat.memory.budget import HEADROOM, Budget
+from narrowboat.memory.budget import HEADROOM
 from narrowboat.memory.estimator import Estimate, Peak, features
 from narrowboat.memory.reservation import Reservation, abandon
-from narrowboat.runner.clients import Clients
-from narrowboat.runner.lanes import Lanes, limits_of
-from narrowboat.runner.moved import Lookups
-from narrowboat.runner.records import Peaks, Record
-from narrowboat.runner.space import Space
+from narrowboat.runner.records import Record
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
+from narrowboat.runner.workshop import Workshop
 from narrowboat.sizes import format_size
-from narrowboat.values import Caps, Facts, Item, Json
+from narrowboat.values import Facts, Item, Json
 from narrowboat.workers.ending import Ending
-from narrowboat.workers.guard import Guard
-from narrowboat.workers.pool import Pool, kind_of
+from narrowboat.workers.pool import kind_of
 from narrowboat.workers.protocol import Call
-from narrowboat.workers.server import ForkServer
 from narrowboat.workers.start import Worker
 
 #: Faults in a row without a new item that fail a job.
@@ -44,72 +38,6 @@ FAULTS = 3
 KILLS = 10
 #: How near the whole budget a reservation is when a larger one makes no sense, as a fraction.
 _WHOLE = 0.98
-
-
-class Workshop:
-    """What attempts share: the budget, the guard, the fork server, the room in scratch, the learned peaks.
-
-    Attributes:
-        stopping: nothing new starts.
-        time_limit: seconds that an attempt may take where its step does not say; None for any number.
-        allowed_networks: what sources may be fetched from beside public addresses; None for anywhere.
-        granted: called when a step has got its reservation.
-        lanes: what users have capped of what is at work at the same time.
-        lookups: of episodes whose addresses have run out.
-    """
-
-    def __init__(
-        self,
-        budget: Budget,
-        guard: Guard,
-        server: ForkServer,
-        space: Space,
-        peaks: Peaks,
-        caps: Caps,
-        journal: Journal,
-    ) -> None:
-        self.budget = budget
-        self.space = space
-        self.journal = journal
-        self.clients = Clients(self)
-        self._stopped = asyncio.Event()
-        self.peaks = peaks
-        self.stopping = False
-        self.time_limit: float | None = None
-        self.allowed_networks: list[str] | None = None
-        self.granted: Callable[[], None] = lambda: None
-        self.caps = caps
-        self.lanes = Lanes(limits_of(caps))
-        self.path = [str(Path(entry).absolute()) for entry in sys.path]  # "" is the working directory
-        self.lookups = Lookups()
-        self.pool = Pool(budget, guard, server)
-
-    def stop(self) -> None:
-        """Ask every step to stop at its next item; those that come later do not start."""
-        self.stopping = True
-        self._stopped.set()
-        self.pool.stop()
-
-    async def estimate(self, step: Step, facts: Facts) -> Estimate:
-        """What to reserve for a step: as it declares, corrected by what was measured."""
-        return (await self.peaks.estimator(step)).estimate(step.demand(facts), facts)
-
-    async def make_room(self, frame: dict[str, Any], held: int) -> dict[str, Any] | None:
-        """What a step is answered that asks for room in scratch: None, or the JSON of why not.
-
-        Args:
-            held: bytes of its reservation.
-        """
-        try:
-            await self.space.make_room(Path(frame["path"]), frame["size"], frame["what"], held=held)
-        except NarrowboatError as error:
-            return error.to_json()
-        return None
-
-    async def sleep(self, seconds: float) -> None:
-        """Wait, but no longer than the run goes on."""
-        with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(self._stopped.wait(), seconds)
 
 
 class StepRun:

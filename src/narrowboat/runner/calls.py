@@ -12,7 +12,7 @@ import asyncio
 import random
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narrowboat.errors import Interrupted, NarrowboatError, RemoteError, from_json
 from narrowboat.journal.rows import RemoteFileRow
@@ -20,15 +20,13 @@ from narrowboat.memory.reservation import Reservation
 from narrowboat.runner.clients import Shared
 from narrowboat.runner.lanes import CALLS
 from narrowboat.runner.records import Record
+from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
+from narrowboat.runner.workshop import Workshop
 from narrowboat.values import Facts, Json
 from narrowboat.workers.calls import Calls, Conversation
 from narrowboat.workers.ending import Ending
 from narrowboat.workers.protocol import Call
-
-if TYPE_CHECKING:
-    from narrowboat.runner.attempts import Workshop
-    from narrowboat.runner.status import Live
 
 #: Tries of a call that fails for now. Those that the quota refuses count only while no call of the key gets through.
 TRIES = 5
@@ -118,7 +116,7 @@ class CallRun:
         if error.facts.get("quota"):
             self._shared.pause(wait)  # and our own turn comes after it
         else:
-            await self._shop.sleep(wait)
+            await self._shop.stop_asked.sleep(wait)
 
     async def _try(self) -> Ending | None:
         """One try; None when the worker ended and the call is to be made again."""

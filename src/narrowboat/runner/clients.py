@@ -11,15 +11,15 @@ import asyncio
 import contextlib
 import time
 from collections.abc import AsyncIterator
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from narrowboat.errors import NarrowboatError
+from narrowboat.memory.budget import Budget
 from narrowboat.memory.reservation import Reservation, abandon
+from narrowboat.runner.stop import Stop
 from narrowboat.values import Client, Demand
 from narrowboat.workers.calls import Calls
-
-if TYPE_CHECKING:
-    from narrowboat.runner.attempts import Workshop
+from narrowboat.workers.pool import Pool
 
 #: Ends of the shared worker in a row, without a call that ended well, that fail the calls in it.
 ENDS = 5
@@ -32,15 +32,17 @@ CLOSE_S = 10.0
 class Clients:
     """The shared workers of a run, by client and key, and the calls on their way."""
 
-    def __init__(self, shop: Workshop) -> None:
-        self._shop = shop
+    def __init__(self, budget: Budget, pool: Pool, stop: Stop) -> None:
+        self._budget = budget
+        self._pool = pool
+        self._stop = stop
         self._shared: dict[Client, Shared] = {}
         self._calls: set[asyncio.Task[Any]] = set()
 
     def of(self, client: Client) -> Shared:
         """The shared worker of a client."""
         if client not in self._shared:
-            self._shared[client] = Shared(self._shop, client)
+            self._shared[client] = Shared(client, self._budget, self._pool, self._stop)
         return self._shared[client]
 
     def note(self, call: asyncio.Task[Any]) -> None:
@@ -78,10 +80,12 @@ class Shared:
         passed: calls that ended as they should.
     """
 
-    def __init__(self, shop: Workshop, client: Client) -> None:
+    def __init__(self, client: Client, budget: Budget, pool: Pool, stop: Stop) -> None:
         self.client = client
         self.passed = 0
-        self._shop = shop
+        self._budget = budget
+        self._pool = pool
+        self._stop = stop
         self._turns = asyncio.Semaphore(client.at_once)
         self._paused_until = 0.0
         self._bytes = client.bytes
@@ -99,8 +103,8 @@ class Shared:
     async def turn(self) -> AsyncIterator[None]:
         """Wait until this call is among those that may be at work, and the server wants no pause."""
         async with self._turns:
-            while (left := self._paused_until - time.monotonic()) > 0 and not self._shop.stopping:
-                await self._shop.sleep(left)
+            while (left := self._paused_until - time.monotonic()) > 0 and not self._stop.asked:
+                await self._stop.sleep(left)
             yield
 
     def pause(self, seconds: float) -> None:
@@ -194,7 +198,7 @@ class Shared:
             calls.worker.kill()
 
     async def _room(self, demand: Demand, label: str, *, learned: bool = False, kind: str | None = None) -> Reservation:
-        future = self._shop.budget.request(demand, label=label, learned=learned, kind=kind)
+        future = self._budget.request(demand, label=label, learned=learned, kind=kind)
         try:
             return await asyncio.wrap_future(future)
         except BaseException:
@@ -203,12 +207,12 @@ class Shared:
 
     async def _start(self, first: Demand) -> tuple[Calls, Reservation]:
         """The worker with its first call's room, which are had together."""
-        budget, label = self._shop.budget, f"the client of {self.client.name}"
+        budget, label = self._budget, f"the client of {self.client.name}"
         both = Demand(self._bytes + first.bytes, cores=0)
         base = await self._room(both, label, learned=self._bytes > self.client.bytes, kind=self._kind)
         reservation = budget.split(base, min(first.bytes, base.bytes - 1))
         try:
-            worker = await self._shop.pool.start(base)
+            worker = await self._pool.start(base)
         except BaseException:
             reservation.release()
             base.release()
@@ -228,10 +232,10 @@ class Shared:
                 return
             self._calls = self._base = None
             await calls.close()
-            if self._shop.stopping or not self._shop.pool.keep(calls.worker, base, self._kind):
+            if self._stop.asked or not self._pool.keep(calls.worker, base, self._kind):
                 calls.worker.kill()
                 await calls.worker.bury()
-                self._shop.pool.left(calls.worker)
+                self._pool.left(calls.worker)
                 base.release()
 
     async def _bury(self) -> None:
@@ -239,17 +243,17 @@ class Shared:
         if calls is None or base is None:
             return
         self._calls = self._base = None
-        kernel_kills = self._shop.budget.machine.kernel_kills() - self._kernel_kills
+        kernel_kills = self._budget.machine.kernel_kills() - self._kernel_kills
         ending = await calls.worker.ending(
             f"the client of {self.client.name}", memory_error=self._memory_error, kernel_kills=kernel_kills
         )
         self._ends += 1
         self._last = ending.error
-        self._shop.pool.left(calls.worker)
+        self._pool.left(calls.worker)
         base.release()
 
         if ending.outcome == "overrun":  # the client is larger than was measured
-            most = int(_MOST * self._shop.budget.bytes)
+            most = int(_MOST * self._budget.bytes)
             self._ends = ENDS if base.bytes >= most else self._ends
             self._bytes = max(self.client.bytes, min(2 * base.bytes, most))
 

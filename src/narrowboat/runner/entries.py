@@ -9,36 +9,15 @@ from __future__ import annotations
 import asyncio
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Protocol
 
 from narrowboat.errors import NarrowboatError
 from narrowboat.runner.lanes import BATCH, DOWNLOADS
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.queue import Way
-from narrowboat.runner.steps import Step, digest
+from narrowboat.runner.steps import digest
+from narrowboat.runner.validators import Told
 from narrowboat.sources.locate import Source, fingerprint
 from narrowboat.values import Json
-
-#: Kind of a source -> the step that asks what it is now.
-VALIDATE = {
-    "url": Step("narrowboat.sources.http:validate", memory="48M", cores=0, name="validate"),
-    "object": Step("narrowboat.sources.objects:validate", memory="64M", cores=0, name="validate"),
-}
-
-
-@dataclass(frozen=True, slots=True)
-class Told:
-    """What was said of a source when it was submitted.
-
-    Attributes:
-        validator: what tells its content from another; ``unknown`` where nobody could be asked.
-        bytes: its size, as declared.
-        type: as declared, empty where the server does not say; None where nobody could be asked.
-    """
-
-    validator: str = "unknown"
-    bytes: int | None = None
-    type: str | None = None
 
 
 @dataclass(slots=True)
@@ -67,7 +46,7 @@ class Entry:
     items_resumed: int = 0
     seconds: float = 0.0
     label: str | None = None
-    told: Told = Told()
+    told: Told = field(default_factory=Told)
     anyway: bool = False
     waiters: list[asyncio.Future[None]] = field(default_factory=list)
 
@@ -82,26 +61,6 @@ class Entry:
         """Write these too."""
         if self.wanted is not None and outputs is not None:
             self.wanted |= outputs
-
-
-class Call(Protocol):
-    """Runs a step outside of any job (``Runner.call``)."""
-
-    async def __call__(self, step: Step, given: Json, *, scratch: Path | None = None) -> Json:
-        """Its result. Its scratch goes with the call, or is the caller's."""
-        ...
-
-
-async def ask(call: Call, source: Source, patience_s: float | None = None) -> Told:
-    """What a server says of an address. One that can't be asked, or not in ``patience_s`` seconds, says nothing:
-    fetching it will say what is wrong.
-    """
-    try:
-        async with asyncio.timeout(patience_s):
-            said = await call(VALIDATE[source.kind], {"url": source.location})
-    except (NarrowboatError, TimeoutError):
-        return Told()
-    return Told(str(said["validator"]), said["bytes"], said["type"] or "")
 
 
 async def identify(pipeline: Pipeline, source: Source, options: dict[str, Json], told: Told) -> str:

@@ -20,11 +20,11 @@ from urllib.parse import urlsplit
 
 from narrowboat.errors import Interrupted, NarrowboatError
 from narrowboat.journal.journal import Journal
-from narrowboat.runner.entries import Call
 from narrowboat.runner.feed_reading import Document, Pick, RunStep, episode_source, feed_key, read_feed
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.scratch import Scratch
+from narrowboat.runner.validators import Call
 from narrowboat.sources.locate import Source, locate
 from narrowboat.values import Json
 

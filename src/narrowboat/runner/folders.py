@@ -12,11 +12,11 @@ from functools import partial
 from pathlib import Path
 
 from narrowboat.errors import Interrupted, NarrowboatError, UsageError
-from narrowboat.runner.entries import Call, Told
 from narrowboat.runner.feeds import Taken
 from narrowboat.runner.intake import Intake
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step
+from narrowboat.runner.validators import Call, Told
 from narrowboat.sources.object_names import is_object, object_name
 from narrowboat.values import Json
 

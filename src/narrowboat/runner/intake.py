@@ -14,13 +14,14 @@ from weakref import WeakValueDictionary
 from narrowboat.errors import NarrowboatError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow, NewJob
-from narrowboat.runner.entries import Call, Entry, Told, ask, identify
+from narrowboat.runner.entries import Entry, identify
 from narrowboat.runner.outputs import Form, want_outputs
 from narrowboat.runner.pipeline import Pipeline, find_pipeline
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.scheduler import LEASE_S, Scheduler
 from narrowboat.runner.steps import digest
 from narrowboat.runner.uploads import Uploads
+from narrowboat.runner.validators import Call, Told, ask
 from narrowboat.shown import safe_source
 from narrowboat.sources.locate import Source, locate, restored
 from narrowboat.values import Caps, Json

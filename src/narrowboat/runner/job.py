@@ -16,14 +16,15 @@ from narrowboat import disk
 from narrowboat.errors import NarrowboatError, OutputError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim, JobRow
-from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.attempts import StepRun
 from narrowboat.runner.calls import CallRun
-from narrowboat.runner.entries import Told
 from narrowboat.runner.lanes import DOWNLOADS
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
+from narrowboat.runner.validators import Told
+from narrowboat.runner.workshop import Workshop
 from narrowboat.sources.limits import refuse_size
 from narrowboat.sources.locate import Source
 from narrowboat.values import Facts, Json

@@ -14,11 +14,11 @@ from collections.abc import Awaitable, Callable
 from narrowboat.errors import NarrowboatError, UsageError
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import ENDED, JobRow
-from narrowboat.runner.attempts import Workshop
 from narrowboat.runner.scheduler import Scheduler
 from narrowboat.runner.scratch import Scratch
 from narrowboat.runner.space import Space
 from narrowboat.runner.steps import Step
+from narrowboat.runner.workshop import Workshop
 from narrowboat.values import Facts
 
 

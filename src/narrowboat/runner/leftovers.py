@@ -12,11 +12,11 @@ from pathlib import Path
 
 from narrowboat.errors import NarrowboatError
 from narrowboat.journal.rows import RemoteFileRow
-from narrowboat.runner.attempts import Workshop
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.records import NoRecord
 from narrowboat.runner.status import Live
 from narrowboat.runner.steps import Step
+from narrowboat.runner.workshop import Workshop
 
 #: What one removal adds to the client.
 _MEMORY = "2M"

@@ -24,7 +24,7 @@ from narrowboat.memory.budget import HEADROOM, Budget
 from narrowboat.memory.cgroups import own_groups
 from narrowboat.memory.machine import LinuxMachine
 from narrowboat.networks import parse_networks
-from narrowboat.runner.attempts import StepRun, Workshop
+from narrowboat.runner.attempts import StepRun
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.control import ControlServer
 from narrowboat.runner.entries import Entry
@@ -43,6 +43,7 @@ from narrowboat.runner.scratch import Scratch, kill_leftovers
 from narrowboat.runner.space import BudgetMemory
 from narrowboat.runner.status import Live, Status, job_status
 from narrowboat.runner.steps import Step
+from narrowboat.runner.workshop import Workshop
 from narrowboat.sources.locate import Source
 from narrowboat.values import Caps, Json
 from narrowboat.workers.guard import Guard

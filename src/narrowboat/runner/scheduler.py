@@ -15,13 +15,13 @@ from narrowboat.config import part_path
 from narrowboat.errors import Cancelled, DiskFull, Interrupted, LeaseLost, NarrowboatError, StepFailed
 from narrowboat.journal.journal import Journal
 from narrowboat.journal.rows import Claim
-from narrowboat.runner.attempts import Workshop
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.job import Job, shown
 from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.queue import Queue
 from narrowboat.runner.scratch import Scratch
 from narrowboat.runner.status import Live
+from narrowboat.runner.workshop import Workshop
 from narrowboat.values import Json
 
 LEASE_S = 60.0

@@ -33,7 +33,7 @@ from narrowboat.service.problems import reason, without_places
 from narrowboat.service.watch import Watch
 from narrowboat.values import Json
 
-#: Seconds that an address may take to say what version of its content it has; see ``runner/entries``.
+#: Seconds that an address may take to say what version of its content it has; see ``runner/validators``.
 _ASK_S = 10.0
 #: Seconds that taking a job in may take: a job of the same content that is about to end is waited for.
 _TAKE_S = 60.0
