@@ -15,7 +15,9 @@ def test_what_ran_when_its_supervisor_died_is_told_as_queued(tmp_path: Path) -> 
     async def leave_three() -> None:
         async with await Journal.open(tmp_path, owner="gone") as journal:
             for name in ("done", "cut off", "waiting"):
-                job = NewJob("transcribe", name, f"https://host/{name}?…", {}, address=f"https://host/{name}?key=secret")
+                job = NewJob(
+                    "transcribe", name, f"https://host/{name}?…", {}, address=f"https://host/{name}?key=secret"
+                )
                 row, _ = await journal.submit(job)
                 if name != "waiting":
                     claim = await journal.claim(row.id, 60)
