@@ -201,3 +201,17 @@ def test_files_of_somebody_else_are_not_touched(cli: Cli, book: Path) -> None:
     assert done.code == 1
     assert "has files that are not of this kind (mine.txt)" in done.err
     assert (cli.out / "book.sections" / "mine.txt").read_text() == "mine"
+
+
+def test_a_small_model_on_this_machine_answers_and_is_called_one(cli: Cli, tmp_path: Path) -> None:
+    pulled = cli.run("models", "pull", "gguf:smollm2")
+    if pulled.code != 0:
+        pytest.skip(f"the pack can't be had: {pulled.err.strip()}")
+    book = pdfs.chapters(tmp_path / "book.pdf", 1)
+    asked = ("--prompt", "When was the lock built?", "--model", "gguf:smollm2", "--max-tokens", 40)
+    done = cli.run("extract", book, *asked, "--formats", "json,md")
+    assert done.code == 0, done.err
+    (section,) = read(cli.out / "book.answers.json")["sections"]
+    assert section["made_by"] == {"model": "gguf:smollm2", "kind": "small local model"}
+    assert section["answer"] and section["usage"]["output_tokens"] > 0
+    assert "(small local model)" in (cli.out / "book.answers.md").read_text()

@@ -10,6 +10,7 @@ MB with 4,800 objects: 10 MiB over what a worker begins with, flat, and 2 s; wit
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -28,6 +29,10 @@ _AT_ONCE = 10  # pages between two openings
 #: Characters of a page that are kept: a page of a telephone book has 20,000.
 MOST_CHARACTERS = 400_000
 _DEPTH = 2  # how far into forms a picture is looked for
+
+#: pdfium ends lines with CR LF, and marks a hyphen that parts a word at the end of one with U+FFFE or U+0002, with the
+#: end of the line after it or without.
+_PARTED = re.compile("[\ufffe\x02](?:\r\n)?")
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +107,7 @@ def _text(page: pypdfium2.PdfPage) -> str:
         text: str = text_page.get_text_range(0, count, errors="replace")
     finally:
         text_page.close()
-    # pdfium ends lines with CR LF, and marks a hyphen that parts a word with U+FFFE or U+0002
-    return text.replace("\ufffe\r\n", "").replace("\x02\r\n", "").replace("\r\n", "\n").replace("\0", "")
+    return _PARTED.sub("", text).replace("\r\n", "\n").replace("\0", "")
 
 
 def _has_picture(page: pypdfium2.PdfPage) -> bool:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 
+from narrowboat.config import default_cache
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.extract import outline_workflow, split_workflow
@@ -116,6 +117,7 @@ def _wanted_answers(options: dict[str, Json], formats: list[str]) -> Wanted:
             sections=sections_of(options),
             schema=None if schema is None else json.dumps(schema),
             max_tokens=options.get("max_tokens"),
+            cache=default_cache().expanduser().absolute(),
         )
     except UsageError as error:  # it speaks of options of the command line
         raise UsageError(error.message.replace("--", "options."), hint=_in_requests(error.hint)) from None

@@ -15,6 +15,7 @@ from narrowboat.cli.options import Option, count, folder, one_of, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import check_out, run_jobs
 from narrowboat.cli.submitting import submitting, whole
+from narrowboat.config import default_cache
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.extract.document_workflow import read_text, sections_option
@@ -32,6 +33,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
         sections=sections,
         schema=schema,
         max_tokens=values.max_tokens,
+        cache=default_cache().expanduser().absolute(),
         password_file=None if values.password_file is None else str(values.password_file),
         max_download=values.max_download,
     )
@@ -77,7 +79,8 @@ narrowboat extract book.pdf --prompt "List all dates" --model gemini:gemini-2.5-
         Option(
             "--model",
             f"language engine: {DEFAULT_LANGUAGE}, gemini:MODEL (reads the pages as they look), openai:MODEL or"
-            f" openai:MODEL@URL (reads their text) (default: {DEFAULT_LANGUAGE})",
+            f" openai:MODEL@URL (reads their text), gguf:smollm2 or gguf:/PATH (the same, on this machine)"
+            f" (default: {DEFAULT_LANGUAGE})",
             text,
             "MODEL",
             DEFAULT_LANGUAGE,

@@ -21,8 +21,8 @@ from narrowboat.config import API_KEYS, api_key, default_cache, pack_folder
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
 from narrowboat.engines.pose_models import DEFAULT_POSE, POSE_PACK
 from narrowboat.errors import UsageError
+from narrowboat.pipelines.packs_workflow import FETCH_PACK
 from narrowboat.pipelines.pose.workflow import PREPARE_POSE
-from narrowboat.pipelines.transcribe.outputs_workflow import FETCH_PACK
 from narrowboat.pipelines.transcribe.workflow import PREPARE
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.status import Live, job_status

@@ -82,14 +82,17 @@ def outcomes_of(sections: Sequence[dict[str, Any]]) -> list[Outcome]:
     return made
 
 
-async def answered(job: Job, document: Document, step: Step, engine: Engine) -> list[Outcome]:
-    """Ask about all sections that have no answer yet; what each came to, in the document's order.
+async def answered(
+    job: Job, document: Document, step: Step, engine: Engine, model_path: str | None = None
+) -> list[Outcome]:
+    """Ask about all sections that have no answer yet; what each came to, in the document's order. ``model_path`` is the
+    file of a model on this machine.
 
     Raises:
         NarrowboatError: what is no failure of one section.
     """
     outcomes = outcomes_of(document.sections)
-    asking = _Asking(job, document, step, engine, outcomes)
+    asking = _Asking(job, document, step, engine, model_path, outcomes)
     todo = [outcome for outcome in outcomes if outcome.error is None and not await asking.known(outcome)]
     asking.tell(len(outcomes) - len(todo))
     if todo:
@@ -100,11 +103,20 @@ async def answered(job: Job, document: Document, step: Step, engine: Engine) -> 
 class _Asking:
     """The sections of one job on their way."""
 
-    def __init__(self, job: Job, document: Document, step: Step, engine: Engine, outcomes: list[Outcome]) -> None:
+    def __init__(
+        self,
+        job: Job,
+        document: Document,
+        step: Step,
+        engine: Engine,
+        model_path: str | None,
+        outcomes: list[Outcome],
+    ) -> None:
         self._job = job
         self._document = document
         self._step = step
         self._engine = engine
+        self._model_path = model_path
         self._count = len(outcomes)
         self._done = self._answers = 0
         self._refused: Counter[str] = Counter()
@@ -193,7 +205,13 @@ class _Asking:
             "pages": outcome.pages,
             "note": outcome.note,
         }
-        at = {"path": file["path"], "number": outcome.number, "count": self._count, "document": self._job.name}
+        at = {
+            "path": file["path"],
+            "number": outcome.number,
+            "count": self._count,
+            "document": self._job.name,
+            "model_path": self._model_path,
+        }
         facts: Facts = {"characters": file.get("characters", 0), "schema": bool(options["schema"])}
         first = await self._job.run(self._step, given, facts, at=at, key=outcome.key)
         self._answers += 1

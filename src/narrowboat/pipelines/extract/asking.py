@@ -30,8 +30,8 @@ _JSON_ALONE = "Answer with JSON alone."
 def ask(inputs: dict[str, Any]) -> dict[str, Json]:
     """A step. Inputs: ``model`` (its name), ``path`` (the section: a PDF, or texts of its pages), ``takes`` (``pdf`` or
     ``text``), ``prompt``, ``name``, ``number`` and ``count`` (of the section), ``pages`` (``"1-3,7"``), ``document``
-    (its name), ``schema`` (text, or None), ``max_tokens`` (or None), ``note`` (given back);
-    for the try to repair ``before`` and ``complaint``.
+    (its name), ``schema`` (text, or None), ``max_tokens`` (or None), ``note`` (given back), ``model_path`` (the file of
+    a model on this machine, or None); for the try to repair ``before`` and ``complaint``.
 
     Returns:
         ``text``; ``value``, what its JSON means where a schema was given; ``complaint``, why that does not follow the
@@ -106,6 +106,7 @@ def _local(inputs: dict[str, Any], schema: dict[str, Any] | None) -> dict[str, J
         "words": None,
         "schema": schema,
         "max_tokens": inputs.get("max_tokens"),
+        "path": inputs.get("model_path"),
     }
     answer: dict[str, Json] = getattr(import_module(module), function)(given)
     return answer

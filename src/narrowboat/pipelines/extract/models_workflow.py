@@ -6,9 +6,10 @@ Does not cover: which models there are (``engines/remote``, ``engines/language_m
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
-from narrowboat.engines.language_models import language_model
+from narrowboat.engines.language_models import QUOTES, LanguageModel, language_demand, language_model
 from narrowboat.engines.remote import RemoteModel, client_of, remote_model
 from narrowboat.errors import UsageError
 from narrowboat.runner.steps import Step
@@ -36,6 +37,7 @@ class Engine:
         kind: ``"quotes"``, ``"small local model"`` or ``"remote model"``.
         takes: ``"pdf"`` or ``"text"``.
         remote: where it is far away.
+        local: where it is on this machine.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Engine:
     kind: str
     takes: str
     remote: RemoteModel | None = None
+    local: LanguageModel | None = None
 
 
 def engine(text: str) -> Engine:
@@ -56,7 +59,7 @@ def engine(text: str) -> Engine:
         takes = "pdf" if remote.vendor == "gemini" else "text"
         return Engine(remote.name, f"{remote.name} {ASKING}", "remote model", takes, remote)
     model = language_model(text)
-    return Engine(model.name, f"{model.name} {model.version} {ASKING}", model.kind, "text")
+    return Engine(model.name, f"{model.name} {model.version} {ASKING}", model.kind, "text", local=model)
 
 
 def check_schema(found: Engine, schema: str | None) -> None:
@@ -65,7 +68,7 @@ def check_schema(found: Engine, schema: str | None) -> None:
     Raises:
         UsageError: it gives quotes and nothing else.
     """
-    if schema is not None and found.kind == "quotes":
+    if schema is not None and found.kind == QUOTES:
         raise UsageError(
             f"--schema: {found.name} gives quotes, and follows no schema", hint="choose another one with --model"
         )
@@ -82,7 +85,7 @@ def asking_step(found: Engine) -> Step:
         name="ask",
         version=found.version,
         engine=found.name,
-        demand=_remote_demand if found.remote is not None else _local_demand,
+        demand=_remote_demand if found.local is None else _local_demand(found.local),
         client=None if found.remote is None else client_of(found.remote),
     )
 
@@ -92,5 +95,9 @@ def _remote_demand(facts: Facts) -> Demand:
     return Demand(bytes=_CALL + text + (_SCHEMA if facts.get("schema") else 0), cores=0)
 
 
-def _local_demand(facts: Facts) -> Demand:
-    return Demand(bytes=_QUOTES + _QUOTES_A_CHARACTER * int(facts.get("characters") or 0), cores=1)
+def _local_demand(model: LanguageModel) -> Callable[[Facts], Demand]:
+    def demand(facts: Facts) -> Demand:
+        first = _QUOTES if model.kind == QUOTES else language_demand(model, {}).bytes
+        return Demand(bytes=first + _QUOTES_A_CHARACTER * int(facts.get("characters") or 0), cores=1)
+
+    return demand

@@ -3,18 +3,20 @@
 Covers: the order of the steps, which sections are asked about again, what makes two jobs the same.
 Does not cover: finding sections (``document_workflow``), one section's way (``answers_workflow``), what the steps do.
 
-Options of a job: ``model``, ``prompt``, ``schema`` (text or None), ``max_tokens`` (or None), and those of
-``document_workflow``.
+Options of a job: ``model``, ``prompt``, ``schema`` (text or None), ``max_tokens`` (or None), ``cache`` (where packs are
+kept), and those of ``document_workflow``.
 """
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import PartlyDone, UsageError
 from narrowboat.pipelines.extract.answers_workflow import Outcome, answered
 from narrowboat.pipelines.extract.document_workflow import COUNT, PRELOAD, looked_into
 from narrowboat.pipelines.extract.models_workflow import asking_step, check_schema, engine
+from narrowboat.pipelines.packs_workflow import model_file
 from narrowboat.runner.job import Job
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.steps import Step, digest
@@ -35,7 +37,8 @@ async def extract(job: Job) -> None:
     await job.require(COUNT)  # what can't fit is refused before anything is fetched
     await job.require(step)
     document = await looked_into(job)
-    outcomes = await answered(job, document, step, found)
+    model_path = None if found.local is None else await model_file(job, found.local)
+    outcomes = await answered(job, document, step, found, model_path)
     failed = [outcome for outcome in outcomes if outcome.error is not None]
     given = {
         "source": job.name,
@@ -84,6 +87,7 @@ def options(
     model: str,
     prompt: str,
     sections: dict[str, Json],
+    cache: Path,
     schema: str | None = None,
     max_tokens: int | None = None,
     password_file: str | None = None,
@@ -100,6 +104,7 @@ def options(
     if not prompt.strip():
         raise UsageError("the prompt is empty", hint="say with --prompt what each section is asked for")
     made: dict[str, Any] = {"model": found.name, "prompt": prompt.strip(), "schema": schema, "max_tokens": max_tokens}
+    made["cache"] = str(cache)
     return {**made, "sections": sections, "password_file": password_file, "max_download": max_download}
 
 

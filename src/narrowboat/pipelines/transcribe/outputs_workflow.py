@@ -15,7 +15,6 @@ import contextlib
 import math
 from collections.abc import Sequence
 
-from narrowboat.engines.catalogue import PREPARE_DEMAND
 from narrowboat.engines.embedding_models import (
     DEFAULT_EMBEDDING,
     TEXTS_AT_ONCE,
@@ -23,8 +22,9 @@ from narrowboat.engines.embedding_models import (
     embedding_demand,
     embedding_model,
 )
-from narrowboat.engines.language_models import file_of, language_client, language_demand, language_model
+from narrowboat.engines.language_models import language_client, language_demand, language_model
 from narrowboat.errors import UsageError
+from narrowboat.pipelines.packs_workflow import model_file
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step
 from narrowboat.values import Demand, Facts, Json
@@ -37,7 +37,6 @@ DEFAULT_WORDS = (400, 600)
 
 #: Memory as measured: 26 MiB with what a worker begins with. It takes a moment: no wait for a core.
 CAPTIONS = Step("narrowboat.media.captions:write", memory="32M", cores=0, name="captions")
-FETCH_PACK = Step("narrowboat.engines.fetching:fetch", demand=lambda _: PREPARE_DEMAND, name="fetch pack")
 _COUNT = Step("narrowboat.pipelines.transcribe.embedding:count", memory="32M", cores=0, name="count")
 _EMBEDDING = "narrowboat.pipelines.transcribe.embedding"
 _SUMMARISE = "narrowboat.pipelines.transcribe.summary:summarise"
@@ -76,9 +75,7 @@ async def _summary(job: Job, given: dict[str, Json], at: dict[str, Json], facts:
     def demand(facts: Facts) -> Demand:
         return language_demand(model, facts)
 
-    folder = None
-    if model.pack is not None:
-        folder = (await job.once(FETCH_PACK, {"pack": model.pack, "cache": job.options["cache"]}))["path"]
+    path = await model_file(job, model)
     client = language_client(model)
     step = Step(
         _SUMMARISE,
@@ -89,7 +86,7 @@ async def _summary(job: Job, given: dict[str, Json], at: dict[str, Json], facts:
         client=client,
         time_limit=_SUMMARY_S if client else None,
     )
-    at = {**at, "path": file_of(model, folder)}
+    at = {**at, "path": path}
     return await job.run(step, {**asked, "language": given["language"]}, facts, at=at)
 
 
