@@ -1,4 +1,6 @@
-"""Running something in ``bench/box.py``, and what that measured."""
+"""Limits of memory for tests: of a runner in the test process, and real ones, in ``bench/box.py``, with what that
+measured.
+"""
 
 import json
 import os
@@ -6,10 +8,20 @@ import subprocess
 from pathlib import Path
 from typing import Any
 
+from narrowboat.memory.processes import process_used
+from narrowboat.sizes import parse_size
+
 
 def with_tests() -> str:
     """A ``PYTHONPATH`` by which a command finds the steps of the tests, beside all that it found before."""
     return os.pathsep.join(filter(None, [str(Path(__file__).parent), os.environ.get("PYTHONPATH")]))
+
+
+def beside(limit: str | int) -> int:
+    """A limit for a runner in the test process that leaves ``limit`` beside what that has: the models and clients that
+    other tests have loaded into it are no part of a supervisor.
+    """
+    return process_used(os.getpid()) + (limit if isinstance(limit, int) else parse_size(limit))
 
 
 def boxed(stdout: str) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -10,6 +11,13 @@ from pathlib import Path
 import pytest
 from boxes import boxed
 from fakes.running import EngineServer, running
+
+def pytest_configure() -> None:
+    """A shell without job control starts what it puts in the background with Ctrl-C ignored, and whatever that starts
+    too: then no test could stop a command by it.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"
 

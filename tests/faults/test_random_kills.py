@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Runner, Step
 from narrowboat.memory.processes import process_state, tree
@@ -47,7 +48,7 @@ def test_a_dozen_random_kills_lose_repeat_and_leave_nothing(model: str, tmp_path
 
 def test_a_fork_server_that_is_killed_as_it_starts_a_worker_fails_nothing() -> None:
     async def main() -> tuple[int, list[int]]:
-        async with Runner("512M") as runner:
+        async with Runner(beside("512M")) as runner:
             await runner.call(Step(steps.echo, memory="40M", fresh=True), "first")
             (server,) = tree(os.getpid())[1:]
             os.kill(server, signal.SIGSTOP)

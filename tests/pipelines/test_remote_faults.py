@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boxes import beside
 from fakes.decoding import RATE
 from fakes.episode import Episode, build
 from fakes.made_up import clips
@@ -41,7 +42,7 @@ class Bench:
 
     async def _run(self, chunk: float, model: str) -> NarrowboatError | None:
         given = options(model=model, language="en", max_download=None, cache=self.folder, chunk=chunk)
-        async with Runner("512M", home=self.folder / "home") as runner:
+        async with Runner(beside("512M"), home=self.folder / "home") as runner:
             job_id = await runner.submit(
                 PIPELINE, str(self.episode.flac), {**given, "summary": None}, out=self.folder / "out", formats=["json"]
             )

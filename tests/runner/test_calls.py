@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 import steps_of_calls as steps
+from boxes import beside
 
 from narrowboat import Pipeline, Result, Runner, Step
 from narrowboat.errors import CannotFit, EngineError, Overrun, RemoteError, UsageError, WorkerDied
@@ -30,7 +31,7 @@ def call(function: Callable[..., Any], *, client: Client = CLIENT, **more: Any) 
 
 def with_runner(work: Callable[[Runner], Awaitable[Any]], memory: str = "512M", **more: Any) -> Any:
     async def main() -> Any:
-        async with asyncio.timeout(120), Runner(memory, **more) as runner:
+        async with asyncio.timeout(120), Runner(beside(memory), **more) as runner:
             return await work(runner)
 
     return asyncio.run(main())

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.errors import SourceError
@@ -71,7 +72,7 @@ def running(runner: Runner) -> int:
 
 @asynchronous
 async def test_capped_jobs_run_so_many_at_once_and_others_go_on_beside_them(tmp_path: Path) -> None:
-    async with Runner("512M", cores=2, caps=Caps(transcriptions=1)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(transcriptions=1)) as runner:
         capped = Gated(tmp_path, "capped", TRANSCRIPTIONS)
         free = Gated(tmp_path, "free")
         free.open.set()
@@ -87,7 +88,7 @@ async def test_capped_jobs_run_so_many_at_once_and_others_go_on_beside_them(tmp_
 
 @asynchronous
 async def test_map_goes_on_while_capped_jobs_wait(tmp_path: Path) -> None:
-    async with Runner("512M", cores=2, caps=Caps(transcriptions=1)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(transcriptions=1)) as runner:
         capped = Gated(tmp_path, "capped", TRANSCRIPTIONS)
         ids = await capped.submit(runner, "a", "b", "c")
         await until(lambda: capped.running == ["a"])
@@ -98,7 +99,7 @@ async def test_map_goes_on_while_capped_jobs_wait(tmp_path: Path) -> None:
 
 @asynchronous
 async def test_a_batch_runs_so_many_of_its_jobs_at_once_and_another_batch_as_many(tmp_path: Path) -> None:
-    async with Runner("1G", cores=4, caps=Caps(batch=2)) as runner:
+    async with Runner(beside("1G"), cores=4, caps=Caps(batch=2)) as runner:
         gated = Gated(tmp_path)
         ids = await gated.submit(runner, "a1", "a2", "a3", "a4", label="a")
         ids += await gated.submit(runner, "b1", "b2", "b3", label="b")
@@ -112,7 +113,7 @@ async def test_a_batch_runs_so_many_of_its_jobs_at_once_and_another_batch_as_man
 
 @asynchronous
 async def test_a_capped_job_that_is_cancelled_or_fails_makes_room_for_the_next(tmp_path: Path) -> None:
-    async with Runner("512M", cores=2, caps=Caps(transcriptions=1)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(transcriptions=1)) as runner:
         capped = Gated(tmp_path, "capped", TRANSCRIPTIONS)
         capped.fails.add("c")
         first, second, _, fourth = await capped.submit(runner, "a", "b", "c", "d")
@@ -186,7 +187,7 @@ async def _fetching(job: Job) -> None:
 @asynchronous
 async def test_downloads_are_so_many_at_once_and_files_go_on_beside_them(tmp_path: Path, downloads: Downloads) -> None:
     fetching = Pipeline("fetching", _fetching)
-    async with Runner("512M", cores=2, caps=Caps(downloads=1)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(downloads=1)) as runner:
         ids = [await runner.submit(fetching, downloads.url(f"{number}.mp3")) for number in range(8)]
         await until(lambda: bool(downloads.now))
         files = []
@@ -205,7 +206,7 @@ async def test_downloads_are_so_many_at_once_and_files_go_on_beside_them(tmp_pat
 @asynchronous
 async def test_a_download_that_waits_for_its_turn_can_be_cancelled(downloads: Downloads) -> None:
     fetching = Pipeline("fetching", _fetching)
-    async with Runner("512M", cores=2, caps=Caps(downloads=1)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(downloads=1)) as runner:
         ids = [await runner.submit(fetching, downloads.url(f"{number}.mp3")) for number in range(3)]
         await until(lambda: any("waits for its turn" in job.stage for job in runner.status().jobs))
         waiting = next(job.id for job in runner.status().jobs if "waits for its turn" in job.stage)
@@ -219,7 +220,7 @@ async def test_a_download_that_waits_for_its_turn_can_be_cancelled(downloads: Do
 async def test_a_download_is_no_larger_than_the_cap_allows(downloads: Downloads) -> None:
     downloads.open.set()
     fetching = Pipeline("fetching", _fetching)
-    async with Runner("512M", cores=2, caps=Caps(file_bytes=999)) as runner:
+    async with Runner(beside("512M"), cores=2, caps=Caps(file_bytes=999)) as runner:
         large = await runner.submit(fetching, downloads.url("large.mp3"))
         await runner.wait([large])
         error = runner.entries[0].error

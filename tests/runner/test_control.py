@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Runner, Step
 from narrowboat.errors import NotFound, UsageError
@@ -27,7 +28,7 @@ async def started(runner: Runner) -> str:
 
 def test_status_cancel_and_errors(tmp_path: Path) -> None:
     async def main() -> None:
-        async with Runner("512M", home=tmp_path) as runner:
+        async with Runner(beside("512M"), home=tmp_path) as runner:
             results = runner.map(Step(steps.sleeps, memory="20M"), [600])
             task = asyncio.ensure_future(anext(results))
             job = await started(runner)
@@ -56,7 +57,7 @@ def test_status_cancel_and_errors(tmp_path: Path) -> None:
 @pytest.mark.parametrize("line", [b"not json\n", b"[]\n", b"{}\n", b'{"op": "status"'])
 def test_nonsense_does_not_hurt_it(tmp_path: Path, line: bytes) -> None:
     async def main() -> None:
-        async with Runner("512M", home=tmp_path):
+        async with Runner(beside("512M"), home=tmp_path):
             reader, writer = await asyncio.open_unix_connection(str(tmp_path / "control.sock"))
             writer.write(line)
             writer.write_eof()
@@ -76,7 +77,7 @@ def test_a_home_with_a_very_long_path_has_a_socket_too(tmp_path: Path) -> None:
     home = tmp_path / ("long-" * 20) / ("longer-" * 15)
 
     async def main() -> None:
-        async with Runner("512M", home=home):
+        async with Runner(beside("512M"), home=home):
             assert await asked(home, {"op": "status"}) is not None
 
     asyncio.run(main())

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boxes import beside
 from feeds_for_tests import Item, feed
 from site_for_tests import Handler, Site, site
 
@@ -43,7 +44,7 @@ class Home:
         self.pipeline = Pipeline("keep", self._workflow)
         self.folder = folder
         self._loop = asyncio.Runner()
-        self._runner = self._loop.run(Runner("512M", home=folder / "home").__aenter__())
+        self._runner = self._loop.run(Runner(beside("512M"), home=folder / "home").__aenter__())
 
     async def _workflow(self, job: Job) -> None:
         self.fetched[job.name] = Path(await job.fetch()).read_bytes()
@@ -235,7 +236,7 @@ def test_titles_that_are_no_file_names_and_that_are_the_same(tmp_path: Path, web
             pass
 
         pipeline = Pipeline("nothing", nothing, formats=("txt",))
-        async with Runner("512M", home=tmp_path / "home") as runner:
+        async with Runner(beside("512M"), home=tmp_path / "home") as runner:
             taken = await runner.feeds.submit(
                 pipeline, put(web, *items), {}, Wanted(), out=tmp_path / "out", formats=["txt"]
             )
@@ -309,7 +310,7 @@ def test_a_retry_after_a_restart_knows_the_episode(tmp_path: Path, web: Site, mo
     put(web, *episodes(1, url="/new/{}.mp3?key=2"))
 
     async def retry() -> tuple[str, str]:
-        async with Runner("512M", home=tmp_path / "home") as runner:
+        async with Runner(beside("512M"), home=tmp_path / "home") as runner:
             await runner.retry(job_id)
             await runner.wait()
             (entry,) = runner.entries

@@ -2,7 +2,6 @@
 
 import asyncio
 import json
-import os
 import re
 import subprocess
 import sys
@@ -12,6 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Demand, Runner, Step
 from narrowboat.cli.main import main
@@ -19,7 +19,6 @@ from narrowboat.cli.plot import plot
 from narrowboat.errors import Overrun
 from narrowboat.journal.journal import Journal
 from narrowboat.memory.estimator import FEW
-from narrowboat.memory.processes import process_used
 from narrowboat.runner.estimates import Learned, learned
 from narrowboat.sizes import MIB
 
@@ -28,7 +27,7 @@ SVG = "{http://www.w3.org/2000/svg}"
 
 def run(home: Path, step: Step, inputs: list[Any], memory: str | int = "400M") -> list[Any]:
     async def work() -> list[Any]:
-        async with asyncio.timeout(120), Runner(memory, home=home, cores=1) as runner:
+        async with asyncio.timeout(120), Runner(beside(memory), home=home, cores=1) as runner:
             return [result async for result in runner.map(step, inputs)]
 
     return asyncio.run(work())
@@ -76,8 +75,7 @@ def test_a_kill_is_charged_and_counted_once_for_its_input(tmp_path: Path) -> Non
 
 
 def test_one_hog_leaves_the_demands_of_the_others_alone(tmp_path: Path) -> None:
-    memory = process_used(os.getpid()) + 120 * MIB  # whatever the tests before have left in this process
-    (result,) = run(tmp_path, Step(steps.hog, memory="24M"), [None], memory=memory)
+    (result,) = run(tmp_path, Step(steps.hog, memory="24M"), [None], memory="120M")
     assert isinstance(result.error, Overrun)
     found = known(tmp_path)["hog 1"]
     assert found.kills >= 2

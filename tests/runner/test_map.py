@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Demand, Result, Runner, Step
 from narrowboat.errors import CannotFit, DiskFull, Interrupted, Overrun, SourceError, StepFailed, WorkerDied
@@ -17,7 +18,7 @@ from narrowboat.sizes import MIB
 
 def with_runner(work: Callable[[Runner], Awaitable[Any]], memory: str = "512M", **more: Any) -> Any:
     async def main() -> Any:
-        async with asyncio.timeout(120), Runner(memory, **more) as runner:
+        async with asyncio.timeout(120), Runner(beside(memory), **more) as runner:
             return await work(runner)
 
     return asyncio.run(main())

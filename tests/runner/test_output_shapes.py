@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.errors import EngineError
@@ -50,7 +51,7 @@ class Place:
 
     def run(self, *tails: str, formats: tuple[str, ...] = ("upper", "lower"), wait: bool = True) -> list[Any]:
         async def main() -> list[Any]:
-            async with Runner("512M", home=self.folder / "home") as runner:
+            async with Runner(beside("512M"), home=self.folder / "home") as runner:
                 for tail in tails:
                     options = {"mark": str(self.mark), "tail": tail}
                     await runner.submit(PIPELINE, str(self.text), options, out=self.folder / "out", formats=formats)
@@ -62,7 +63,7 @@ class Place:
 
     def retry(self, job_id: str) -> None:
         async def main() -> None:
-            async with Runner("512M", home=self.folder / "home") as runner:
+            async with Runner(beside("512M"), home=self.folder / "home") as runner:
                 with pytest.MonkeyPatch.context() as patch:
                     patch.setattr("narrowboat.runner.intake.find_pipeline", lambda _: PIPELINE)
                     await runner.retry(job_id)

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Job, Pipeline, Runner, Step
 
@@ -43,7 +44,7 @@ class Place:
 
     def run(self, *sources: Path, out: str = "out", formats: tuple[str, ...] = ("upper",), **more: Any) -> list[Any]:
         async def main() -> list[Any]:
-            async with Runner("512M", home=self.folder / "home") as runner:
+            async with Runner(beside("512M"), home=self.folder / "home") as runner:
                 for source in sources:
                     options = {"mark": str(self.mark)}
                     await runner.submit(PIPELINE, str(source), options, out=self.folder / out, formats=formats, **more)

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from boxes import beside
 from loopback import Answer, Request, Server, serve
 from steps_for_tests import echo
 
@@ -48,7 +49,7 @@ class Place:
         """Submits; the reasons of those that failed."""
 
         async def main() -> list[dict[str, Any]]:
-            async with Runner("512M", home=self.home, caps=caps) as runner:
+            async with Runner(beside("512M"), home=self.home, caps=caps) as runner:
                 self.ids = [await runner.submit(PIPELINE, source, **given) for source in sources]
                 await runner.wait()
                 return [entry.error.to_json() if entry.error else {} for entry in runner.entries]
@@ -57,7 +58,7 @@ class Place:
 
     def retry(self) -> str:
         async def main() -> str:
-            async with Runner("512M", home=self.home) as runner:
+            async with Runner(beside("512M"), home=self.home) as runner:
                 row = await runner.retry(self.ids[0])
                 await runner.wait()
                 return (await runner.journal.job(row.id)).state
@@ -211,7 +212,7 @@ def test_what_is_no_failure_of_the_source_is_not_remembered(place: Place, serve:
     assert place.run(str(tmp_path / "missing.mp3"))[0]["code"] == "source"
 
     async def refused() -> None:
-        async with Runner("512M", home=place.home, allowed_networks=[]) as runner:
+        async with Runner(beside("512M"), home=place.home, allowed_networks=[]) as runner:
             job_id = await runner.submit(PIPELINE, server.url())
             await runner.wait()
             row = await runner.journal.job(job_id)

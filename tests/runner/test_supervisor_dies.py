@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import steps_for_tests as steps
-from boxes import with_tests
+from boxes import beside, with_tests
 
 from narrowboat import Runner, Step
 from narrowboat.journal.journal import Journal
@@ -69,7 +69,7 @@ def ended(pids: list[int]) -> bool:
 
 def finish(home: Path, function: Any, given: Any) -> tuple[list[Any], Any, list[Any]]:
     async def main() -> tuple[list[Any], Any, list[Any]]:
-        async with Runner("512M", home=home) as runner:
+        async with Runner(beside("512M"), home=home) as runner:
             async for result in runner.map(Step(function, memory="40M"), [given]):
                 assert result.error is None
                 items = [item async for item in result.items()]
@@ -124,7 +124,7 @@ def test_when_all_are_killed_the_next_start_cleans_up(tmp_path: Path) -> None:
     assert list(home.glob("scratch/*"))
 
     async def tidy() -> tuple[str, int]:
-        async with Runner("512M", home=home) as runner:
+        async with Runner(beside("512M"), home=home) as runner:
             (job,) = await runner.journal.jobs()
             await runner.cancel(job.id)
             return (await runner.journal.job(job.id)).state, job.supervisor_deaths
@@ -164,7 +164,7 @@ def test_five_deaths_in_a_row_make_the_job_run_alone(tmp_path: Path) -> None:
             supervisor.wait()
 
     async def look() -> tuple[int, int, int]:
-        async with Runner("512M", home=home) as runner:
+        async with Runner(beside("512M"), home=home) as runner:
             (job,) = await runner.journal.jobs()
             task = asyncio.ensure_future(anext(runner.map(Step(steps.count, memory="40M"), [given])))
             while not runner.status().jobs or runner.status().jobs[0].used_bytes == 0:

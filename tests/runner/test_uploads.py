@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
-from boxes import with_tests
+from boxes import beside, with_tests
 
 from narrowboat import Job, Pipeline, Runner, Step
 from narrowboat.errors import DiskFull, FetchError, NarrowboatError, OutputError, SourceError, TooLarge
@@ -52,7 +52,7 @@ class Place:
         """Upload and submit; the job's id and how it ended."""
 
         async def main() -> tuple[str, str]:
-            async with Runner("512M", home=self.home) as runner:
+            async with Runner(beside("512M"), home=self.home) as runner:
                 source = await runner.receive(pieces(body), name)
                 assert Path(source).read_bytes() == body
                 job_id = await runner.submit(PIPELINE, source, options)
@@ -63,7 +63,7 @@ class Place:
 
     def retry(self, job_id: str) -> tuple[str, str]:
         async def main() -> tuple[str, str]:
-            async with Runner("512M", home=self.home) as runner:
+            async with Runner(beside("512M"), home=self.home) as runner:
                 await runner.retry(job_id)
                 await runner.wait()
                 row = await runner.journal.job(job_id)
@@ -86,7 +86,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Place:
 
 def receive(home: Path, body: AsyncIterator[bytes], name: str = "a.mp3", caps: Caps | None = None, **given: Any) -> str:
     async def main() -> str:
-        async with Runner("512M", home=home, caps=caps) as runner:
+        async with Runner(beside("512M"), home=home, caps=caps) as runner:
             source = await runner.receive(body, name, **given)
             assert not runner.status().jobs
             return source
@@ -118,7 +118,7 @@ def test_what_is_refused_leaves_nothing(
 
 def test_who_breaks_off_leaves_nothing(place: Place) -> None:
     async def main() -> None:
-        async with Runner("512M", home=place.home) as runner:
+        async with Runner(beside("512M"), home=place.home) as runner:
             with pytest.raises(ConnectionResetError):
                 await runner.receive(pieces(b"1" * 100_000, then=ConnectionResetError()), "a.mp3")
             assert place.kept() == []
@@ -157,7 +157,7 @@ def test_who_breaks_off_leaves_nothing(place: Place) -> None:
 )
 def test_a_name_leads_nowhere_else(place: Place, name: str, kept: str) -> None:
     async def main() -> Path:
-        async with Runner("512M", home=place.home) as runner:
+        async with Runner(beside("512M"), home=place.home) as runner:
             return Path(await runner.receive(pieces(b"1"), name))
 
     path = asyncio.run(main())
@@ -225,7 +225,7 @@ def test_it_is_not_kept_when_it_is_at_fault_itself(place: Place) -> None:
 
 def test_it_goes_when_its_job_is_cancelled(place: Place) -> None:
     async def main() -> None:
-        async with Runner("512M", home=place.home) as runner:
+        async with Runner(beside("512M"), home=place.home) as runner:
             await runner.drain(0)  # nothing starts
             source = await runner.receive(pieces(b"1"), "a.mp3")
             job_id = await runner.submit(PIPELINE, source)
@@ -240,7 +240,7 @@ def test_two_jobs_of_one_upload(place: Place) -> None:
     """It goes with the last of them."""
 
     async def main() -> None:
-        async with Runner("512M", home=place.home) as runner:
+        async with Runner(beside("512M"), home=place.home) as runner:
             await runner.drain(0)
             source = await runner.receive(pieces(b"1"), "a.mp3")
             first = await runner.submit(PIPELINE, source, {"mark": 1})
@@ -255,7 +255,7 @@ def test_two_jobs_of_one_upload(place: Place) -> None:
 
 def test_the_same_content_while_its_job_waits(place: Place) -> None:
     async def main() -> str:
-        async with Runner("512M", home=place.home) as runner:
+        async with Runner(beside("512M"), home=place.home) as runner:
             await runner.drain(0)
             ids = {await runner.submit(PIPELINE, await runner.receive(pieces(b"1"), name)) for name in ("a", "b")}
             assert place.kept() == ["a"]

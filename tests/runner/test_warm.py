@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 
 from narrowboat import Runner, Step
 from narrowboat.errors import StepFailed, TimeLimit, WorkerDied
@@ -18,7 +19,7 @@ from narrowboat.workers.pool import MOST_GROWTH
 
 def with_runner(work: Callable[[Runner], Awaitable[Any]], memory: str | int = "512M") -> Any:
     async def main() -> Any:
-        async with asyncio.timeout(120), Runner(memory, cores=2) as runner:
+        async with asyncio.timeout(120), Runner(beside(memory), cores=2) as runner:
             return await work(runner)
 
     return asyncio.run(main())

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 import steps_for_tests as steps
+from boxes import beside
 from feeds_for_tests import Item, feed
 from site_for_tests import Handler, Site, site
 
@@ -83,7 +84,7 @@ class Place:
         plan = Plan(PIPELINE, {"mark": str(self.folder / "mark")}, **more)
 
         async def main() -> None:
-            async with Runner("512M", home=self.folder / "home") as runner:
+            async with Runner(beside("512M"), home=self.folder / "home") as runner:
                 self.time.runner = runner
                 watching = Watching(
                     runner, feeds, plan, every_s, self.teller, clock=self.time.clock, sleep=self.time.sleep
@@ -301,7 +302,7 @@ def test_what_was_cut_off_goes_on_and_nothing_is_taken_twice(
     plan = Plan(PIPELINE, {"mark": str(place.folder / "mark")}, place.folder / "out", ("upper",), latest=3)
 
     async def cut_off() -> None:
-        async with Runner("512M", home=place.folder / "home") as runner:
+        async with Runner(beside("512M"), home=place.folder / "home") as runner:
             watching = Watching(runner, [web.url("/feed")], plan, DAY, place.teller)
             web.pages["/2"] = lambda request: web.closing.wait(60)  # type: ignore[return-value]
             task = asyncio.create_task(watching.run())
