@@ -12,6 +12,7 @@ import pytest
 from boxes import boxed
 from fakes.running import EngineServer, running
 
+
 def pytest_configure() -> None:
     """A shell without job control starts what it puts in the background with Ctrl-C ignored, and whatever that starts
     too: then no test could stop a command by it.
