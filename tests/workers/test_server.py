@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from narrowboat.errors import WorkerDied
+from narrowboat.memory.processes import process_state
 from narrowboat.workers.server import ForkServer
 
 LOOK_S = 19.0
@@ -54,6 +56,20 @@ def test_but_not_for_ever_and_that_is_said(pipe: int) -> None:
         with pytest.raises(WorkerDied, match="gave no answer for 304 s and was killed"):
             await asked
         await server.close()
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_one_that_was_stopped_does_not_keep_the_runner_from_ending() -> None:
+    async def main() -> None:
+        server = ForkServer()
+        server.start()
+        await ask(server)
+        pid = server.pid
+        assert pid is not None
+        os.kill(pid, signal.SIGSTOP)
+        await server.close()
+        assert process_state(pid) is None
 
     asyncio.run(asyncio.wait_for(main(), 60))
 

@@ -25,6 +25,9 @@ _SERVER_SILENT_S = 20.0
 #: a core. Killed too soon, it would never get there.
 _SERVER_LOADING_S = 300.0
 
+#: Seconds that it gets to end its workers and itself, before it is killed: one that was stopped never would.
+_CLOSE_S = 5.0
+
 
 class ForkServer:
     """The supervisor's side of the fork server. Started with the first worker, and again if it was killed."""
@@ -129,7 +132,11 @@ class ForkServer:
                 self._control.send(json.dumps({"op": "close"}).encode())
         self._lost()
         if process is not None:
-            await asyncio.to_thread(process.wait)
+            try:
+                await asyncio.to_thread(process.wait, _CLOSE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()  # its workers go with it
+                await asyncio.to_thread(process.wait)
 
     def _hear(self) -> None:
         assert self._control is not None
