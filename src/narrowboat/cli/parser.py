@@ -34,7 +34,7 @@ COMMANDS += ("cancel", "sources", "clean", "models", "doctor", "demo", "serve", 
 _ABOUT = "Heavy media jobs in a fixed amount of memory: finishes every job, as fast as the budget allows."
 _EPILOG = """\
 examples:
-  narrowboat demo                                      a first transcript and first poses, within 512M
+  narrowboat demo                                      a first transcript, first poses and first answers, within 512M
   narrowboat transcribe talk.mp3 --memory 1G           transcribe a file
   narrowboat pose squat.mp4 --overlay                  people's landmarks in a video, and a video that shows them
   narrowboat doctor                                    what this machine allows

@@ -247,6 +247,19 @@ _WALKERS = Source(
     ),
 )
 
+_MANUAL = Source(
+    download=1_968_490,
+    files=(
+        _file(
+            "z3c.rml",
+            "5.2",
+            "z3c/rml/rml-reference.pdf",
+            474_971,
+            "257e3d47f875520cf38b79521a0458d798bcd9eff11b9b967ba85e2539163a0c",
+        ),
+    ),
+)
+
 PACKS: dict[str, Pack] = {
     pack.name: pack
     for pack in (
@@ -274,5 +287,6 @@ PACKS: dict[str, Pack] = {
         ),
         Pack("pose", "pose models", "Apache-2.0", "BlazePose: finds people and their 33 landmarks", (_BLAZEPOSE,)),
         Pack("sample-walk", "sample", "BSD-3-Clause", "8 seconds of people who walk, on video", (_WALKERS,)),
+        Pack("sample-manual", "sample", "ZPL-2.1", "122 pages of a manual, with an outline", (_MANUAL,)),
     )
 }

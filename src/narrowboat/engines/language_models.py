@@ -24,7 +24,7 @@ DEFAULT_LANGUAGE = "extractive"
 QUOTES, SMALL, REMOTE = "quotes", "small local model", "remote model"
 
 #: Changes whenever a language engine would give other results for the same model and text.
-LANGUAGE_ENGINE = "1"
+LANGUAGE_ENGINE = "2"
 _STEP = "narrowboat.engines.language.{}:complete"
 #: MiB: at first, and for each hour of speech. Measured 26, 41 and 74 with 1, 10 and 30 hours (25 at first).
 _EXTRACTIVE = (40, 2)

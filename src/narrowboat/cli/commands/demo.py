@@ -1,7 +1,7 @@
-"""``narrowboat demo``: a first transcript and first poses, of samples that are fetched like models.
+"""``narrowboat demo``: a first transcript, first poses and first answers, of samples that are fetched like models.
 
-Covers: the samples, both kinds of job queued together, and what is printed after.
-Does not cover: doing them (``transcribe``, ``pose``).
+Covers: the samples, the kinds of job queued together, and what is printed after.
+Does not cover: doing them (``transcribe``, ``pose``, ``extract``).
 """
 
 from __future__ import annotations
@@ -9,11 +9,15 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from narrowboat.cli import pdf_options
 from narrowboat.cli.command import Command
-from narrowboat.cli.commands import pose, transcribe
+from narrowboat.cli.commands import extract, pose, transcribe
 from narrowboat.cli.commands.models import pull
 from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, folder
@@ -26,12 +30,13 @@ from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.engines.pose_models import DEFAULT_POSE
 from narrowboat.engines.remote_speech import DEFAULT_CHUNK
 from narrowboat.errors import UsageError
+from narrowboat.pipelines.extract.workflow import PIPELINE as EXTRACT
 from narrowboat.pipelines.pose.workflow import PIPELINE as POSE
 from narrowboat.pipelines.transcribe.workflow import PIPELINE as TRANSCRIBE
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import format_size, parse_size
 
-_SPEECH, _VIDEO = "sample-two-cities", "sample-walk"
+_SPEECH, _VIDEO, _DOCUMENT = "sample-two-cities", "sample-walk", "sample-manual"
 _MEMORY = "512M"
 _CHARACTERS = 400
 _JOB: dict[str, Any] = {"max_download": None, "again": True, "label": "demo"}
@@ -58,41 +63,66 @@ _POSE: dict[str, Any] = {
     "every": 1,
     "trim": (None, None),
 }
+_EXTRACT: dict[str, Any] = {
+    **_JOB,
+    "model": DEFAULT_LANGUAGE,
+    "formats": ["json", "md"],
+    "sections": "pages:10",
+    "level": None,
+    "prompt": "page size and margins",
+    "prompt_file": None,
+    "schema": None,
+    "max_tokens": None,
+    "password_file": None,
+}
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
-    """Fetch the samples, work on both, show the beginning of the text and how often people were seen."""
+    """Fetch the samples, work on all of them, show what came of it."""
     transcribe.check_speech()
     values.memory = values.memory or parse_size(_MEMORY)
     values.out = values.out or Path.cwd() / "demo-output"
     check_out(values.out)
-    preload = (*TRANSCRIBE.preload, *(POSE.preload if _has_pose() else ()))
-    code, report = asyncio.run(run_jobs(values, out, _submit(values), preload=preload))
+    kinds = _kinds(values)
+    preload = tuple(dict.fromkeys(module for kind in kinds for module in kind.preload))
+    code, report = asyncio.run(run_jobs(values, out, _submit(kinds, values.memory), preload=preload))
     out.data(report)
     if code == 0:
         _show(report, out)
     return code
 
 
-def _has_pose() -> bool:
-    try:
-        pose.check_pose(_POSE["formats"])
-    except UsageError:
-        return False
-    return True
+@dataclass(frozen=True, slots=True)
+class _Kind:
+    """A kind of job that can be shown here: its sample, and what submits that."""
+
+    sample: str
+    preload: tuple[str, ...]
+    submit: Callable[[str], Submit]
 
 
-def _submit(values: argparse.Namespace) -> Submit:
+def _kinds(values: argparse.Namespace) -> list[_Kind]:
+    """Those whose extras are installed; speech always is."""
+
     def asked(options: dict[str, Any]) -> argparse.Namespace:
         return argparse.Namespace(**{**vars(values), **options})
 
+    kinds = [_Kind(_SPEECH, TRANSCRIBE.preload, lambda path: transcribe.submit_all([path], asked(_TRANSCRIBE)))]
+    with suppress(UsageError):
+        pose.check_pose(_POSE["formats"])
+        kinds.append(_Kind(_VIDEO, POSE.preload, lambda path: pose.submit_all([path], asked(_POSE))))
+    with suppress(UsageError):
+        pdf_options.check_pdf()
+        kinds.append(_Kind(_DOCUMENT, EXTRACT.preload, lambda path: extract.submit_all([path], asked(_EXTRACT))))
+    return kinds
+
+
+def _submit(kinds: list[_Kind], memory: int) -> Submit:
     async def submit(runner: Runner, display: Display) -> None:
-        speech = await _sample(runner, display, _SPEECH)
-        video = await _sample(runner, display, _VIDEO) if _has_pose() else None
-        display.note(f"working on {'it' if video is None else 'both'} within {format_size(values.memory)}")
-        await transcribe.submit_all([speech], asked(_TRANSCRIBE))(runner, display)
-        if video is not None:
-            await pose.submit_all([video], asked(_POSE))(runner, display)
+        samples = [await _sample(runner, display, kind.sample) for kind in kinds]
+        display.note(f"working on {'all of them' if len(kinds) > 1 else 'it'} within {format_size(memory)}")
+        for kind, path in zip(kinds, samples, strict=True):
+            await kind.submit(path)(runner, display)
 
     return submit
 
@@ -107,16 +137,9 @@ async def _sample(runner: Runner, display: Display, name: str) -> str:
 def _show(report: dict[str, Any], out: Output) -> None:
     outputs = [Path(path) for job in report["jobs"] for path in job["outputs"]]
     for path in outputs:
-        if path.suffix == ".txt":
-            text = " ".join(path.read_text("utf-8").split())
-            short = text if len(text) <= _CHARACTERS else text[:_CHARACTERS].rsplit(" ", 1)[0] + " …"
+        if (said := _about(path)) is not None:
             out.line()
-            out.line(short)
-        elif path.name.endswith(".overlay.mp4"):
-            told = json.loads(path.with_name(path.name.replace(".overlay.mp4", ".json")).read_text("utf-8"))
-            out.line()
-            seen = f"{told['frames_with_pose']} of {told['frames']}"
-            out.line(f"Somebody was seen in {seen} pictures: {near(path)} shows where.")
+            out.line(said)
     out.line()
     out.line(
         f"It used {format_size(report['peak_used_bytes'])} at most, supervisor included, within a limit of"
@@ -124,11 +147,30 @@ def _show(report: dict[str, Any], out: Output) -> None:
     )
 
 
+def _about(path: Path) -> str | None:
+    """A few words on an output; None on those that another one tells of."""
+    if path.suffix == ".txt":
+        text = " ".join(path.read_text("utf-8").split())
+        return text if len(text) <= _CHARACTERS else text[:_CHARACTERS].rsplit(" ", 1)[0] + " …"
+    if path.name.endswith(".overlay.mp4"):
+        told = json.loads(path.with_name(path.name.replace(".overlay.mp4", ".json")).read_text("utf-8"))
+        return (
+            f"Somebody was seen in {told['frames_with_pose']} of {told['frames']} pictures: {near(path)} shows where."
+        )
+    if path.name.endswith(".answers.json"):
+        told = json.loads(path.read_text("utf-8"))
+        quotes = [quote for section in told["sections"] for quote in section.get("quotes") or ()]
+        first = f", such as “{quotes[0]['text']}” (page {quotes[0]['page']})" if quotes else ""
+        return f"{told['pages']} pages, asked for “{told['prompt']}”: {len(quotes)} quotes{first}"
+    return None
+
+
 COMMAND = Command(
     "demo",
-    "a first transcript and first poses, within 512M",
-    "Fetches samples (44 seconds of A Tale of Two Cities, 8 seconds of people who walk) and the default models, works"
-    "\non both at the same time within 512M unless --memory says otherwise, and shows the text and what it used.",
+    "a first transcript, first poses and first answers, within 512M",
+    "Fetches samples (44 seconds of A Tale of Two Cities, 8 seconds of people who walk, a manual of 122 pages) and the"
+    "\ndefault models, works on all at the same time within 512M unless --memory says otherwise, and shows what came"
+    "\nof it and what it used.",
     """\
 narrowboat demo
 narrowboat demo --memory 384M --out /tmp/demo

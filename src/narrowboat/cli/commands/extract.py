@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+from collections.abc import Sequence
 
 from narrowboat.cli import pdf_options
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, one_of, text
 from narrowboat.cli.output import Output
-from narrowboat.cli.session import check_out, run_jobs
+from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.cli.submitting import submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
@@ -25,6 +26,20 @@ from narrowboat.pipelines.extract.workflow import FORMATS, PIPELINE, options
 def run(values: argparse.Namespace, out: Output) -> int:
     """Ask about each section, and say how it went."""
     pdf_options.check_pdf()
+    values.out = values.out or values.home / "outputs"
+    check_out(values.out)
+    submit = submit_all([whole(source) for source in values.sources], values)
+    code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.preload))
+    out.data(report)
+    return code
+
+
+def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:
+    """What submits the sources with the options of the command line.
+
+    Raises:
+        UsageError: no such model, no prompt; a section file, prompt or schema that can't be read.
+    """
     sections = sections_option(values.sections, level=values.level)
     schema = None if values.schema is None else read_text(values.schema, "--schema")
     wanted = options(
@@ -33,19 +48,12 @@ def run(values: argparse.Namespace, out: Output) -> int:
         sections=sections,
         schema=schema,
         max_tokens=values.max_tokens,
-        cache=default_cache().expanduser().absolute(),
         password_file=None if values.password_file is None else str(values.password_file),
         max_download=values.max_download,
+        cache=default_cache().expanduser().absolute(),
     )
-    values.out = values.out or values.home / "outputs"
-    check_out(values.out)
-    sources = [whole(source) for source in values.sources]
     submit = submitting(PIPELINE, sources, wanted, values, formats=values.formats)
-    code, report = asyncio.run(
-        run_jobs(values, out, pdf_options.checked_first(submit, sections, schema), preload=PIPELINE.preload)
-    )
-    out.data(report)
-    return code
+    return pdf_options.checked_first(submit, sections, schema)
 
 
 def _prompt(values: argparse.Namespace) -> str:

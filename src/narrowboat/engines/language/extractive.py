@@ -4,10 +4,15 @@ Covers: choosing the sentences that answer a prompt, or without one those that t
 with their places. Does not cover: writing anything that is not in the text; that takes a model (``gguf``, ``remote``).
 
 How: sentences are vectors of their terms, weighted by how rare a term is among the sentences (the weight of BM25).
-With a prompt a sentence counts by the weight of the prompt's terms in it; without, by its cosine with the sum of all
+With a prompt a sentence counts by the weight of the prompt's terms in it, and only where it has a fair share of them:
+"set" alone answers nothing about how margins are set. Without, it counts by its cosine with the sum of all
 (the centroid). They are taken one after the other, each next one counting less by what it has in common with one that
 was taken (maximal marginal relevance, Carbonell and Goldstein 1998), until the words are reached. Equal texts give
 equal quotes. Measured: ten hours of speech take 16 MiB and 0.4 s.
+
+Why terms and not embeddings: with multilingual-e5-small in 4 bits a manual of 122 pages takes 71 s in the place of 0.3,
+and its cosines don't tell what fits from what does not: 0.874 for the best sentence on a question that the manual
+answers, 0.834 for one about something else.
 """
 
 from __future__ import annotations
@@ -17,7 +22,7 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from narrowboat.engines.language.wording import count_words, sentences, terms
+from narrowboat.engines.language.wording import ASKING, count_words, sentences, terms
 from narrowboat.values import Json
 
 MADE_BY = {"model": "extractive", "kind": "quotes"}
@@ -29,14 +34,18 @@ _SAME = 0.9  # cosine from which a sentence says what another has said
 _WORDS = (0, 150)  # when no range is given
 _WORDS_A_TOKEN = 0.75
 
+#: The share of a prompt's weight that a sentence has to have: that of so many of its terms on average, half of it at
+#: most and a quarter at least.
+_FEW_TERMS, _MOST_SHARE, _LEAST_SHARE = 2, 0.5, 0.25
+
 Vector = Mapping[str, float]
 
 
 def complete(inputs: dict[str, Json]) -> dict[str, Json]:
     """A step; see :mod:`narrowboat.engines.language`. ``system`` and ``schema`` mean nothing to it.
 
-    Returns also ``quotes``: passages with their places, cut to a sentence each, in the order of the text. None when
-    no sentence has a word of the prompt.
+    Returns also ``quotes``: passages with their places, cut to a sentence each, in the order of the text; empty when no
+    sentence has enough of the prompt.
     """
     found = list(_sentences(inputs["passages"]))
     low, high = inputs.get("words") or _WORDS
@@ -73,8 +82,9 @@ def _sentences(passages: list[dict[str, Json]]) -> Iterator[dict[str, Json]]:
 def _choose(found: list[dict[str, Json]], prompt: str, enough: float, high: float) -> list[int]:
     """The numbers of the best sentences, the best first, of at most ``high`` words together."""
     lengths = [count_words(sentence["text"]) for sentence in found]
-    vectors = _vectors([sentence["text"] for sentence in found])
-    worth = _answering(vectors, prompt) if prompt else _central(vectors)
+    weights = _Weights([sentence["text"] for sentence in found])
+    vectors = [_vector(sentence["text"], weights) for sentence in found]
+    worth = _answering(vectors, prompt, weights) if prompt else _central(vectors)
     shortest = _SHORT if any(length >= _SHORT for length in lengths) else 1
     left = {n for n, length in enumerate(lengths) if shortest <= length <= _LONG and worth[n] > 0}
     best = max((worth[n] for n in left), default=1.0)
@@ -94,17 +104,26 @@ def _choose(found: list[dict[str, Json]], prompt: str, enough: float, high: floa
     return chosen
 
 
-def _vectors(texts: list[str]) -> list[Vector]:
-    """Of length one each; empty for a text without terms."""
-    counted = [Counter(terms(text)) for text in texts]
-    in_how_many = Counter(term for counts in counted for term in counts)
-    weight = {term: math.log(1 + (len(texts) - n + 0.5) / (n + 0.5)) for term, n in in_how_many.items()}
-    vectors: list[Vector] = []
-    for counts in counted:
-        vector = {term: count * weight[term] for term, count in counts.items()}
-        length = math.sqrt(sum(value * value for value in vector.values())) or 1.0
-        vectors.append({term: value / length for term, value in vector.items()})
-    return vectors
+class _Weights(dict[str, float]):
+    """Of terms, by how few sentences have them; one that none has is as rare as one that a single sentence has."""
+
+    def __init__(self, texts: list[str]) -> None:
+        in_how_many = Counter(term for text in texts for term in set(terms(text)))
+        self._count = len(texts)
+        super().__init__({term: self._weight(n) for term, n in in_how_many.items()})
+
+    def __missing__(self, term: str) -> float:
+        return self._weight(1)
+
+    def _weight(self, n: int) -> float:
+        return math.log(1 + (self._count - n + 0.5) / (n + 0.5))
+
+
+def _vector(text: str, weights: _Weights) -> Vector:
+    """Of length one; empty for a text without terms."""
+    vector = {term: count * weights[term] for term, count in Counter(terms(text)).items()}
+    length = math.sqrt(sum(value * value for value in vector.values())) or 1.0
+    return {term: value / length for term, value in vector.items()}
 
 
 def _central(vectors: list[Vector]) -> list[float]:
@@ -114,9 +133,12 @@ def _central(vectors: list[Vector]) -> list[float]:
     return [_product(vector, centroid) for vector in vectors]
 
 
-def _answering(vectors: list[Vector], prompt: str) -> list[float]:
-    asked = dict.fromkeys(terms(prompt), 1.0)
-    return [_product(vector, asked) for vector in vectors]
+def _answering(vectors: list[Vector], prompt: str, weights: _Weights) -> list[float]:
+    asked = dict.fromkeys([term for term in terms(prompt) if term not in ASKING] or terms(prompt), 1.0)
+    whole = sum(weights[term] for term in asked)
+    share = min(_MOST_SHARE, max(_LEAST_SHARE, _FEW_TERMS / len(asked))) if asked else 0.0
+    enough = [sum(weights[term] for term in asked if term in vector) >= share * whole for vector in vectors]
+    return [_product(vector, asked) if fits else 0.0 for vector, fits in zip(vectors, enough, strict=True)]
 
 
 def _product(one: Vector, other: Vector) -> float:

@@ -17,6 +17,17 @@ _IS_UNSPACED = re.compile(rf"[{_UNSPACED}]")
 _END = re.compile(r"[.!?…]+[\"'”’»)\]]*(?=\s)|[。！？]+[」』”）]*")
 _NO_END = re.compile(r"(?:^|[\s(\"'“])(?:[^\W\d_]|Mr|Mrs|Ms|Dr|Prof|St|Jr|Sr|vs|No|e\.g|i\.e|z\.B|d\.h)\.$")
 _ENDED = re.compile(r"[.!?…。！？][\"'”’»)\]」』）]*$")
+_ASKING = """
+a all am an and any are be been by can could did do doe does each every find for from give had ha has have how i if in
+into it its list many me much name of on or say should so that the their them there these they thi this those to tell
+wa was were what when where which who whose why will with would you your als auf aus bei da das dem den der die ein
+eine einem einen einer es für gib hat im ist mit nenne oder sich sind und von wann warum welche welcher welches wer
+werden wie wird wo wurde zu zum zur au aux avec ce ces cette combien comment dan dans de des du en est et la le les ou
+par pour pourquoi quand que quel quelle quelles qui quoi son sont sur un une y como con cual cuando cuanto cuál cuándo
+cuánto cómo del donde dónde el las lo los para por quien quién qué se su sus una
+"""
+#: Words that ask, and those that tie others together, as terms: of English, German, French and Spanish.
+ASKING = frozenset(_ASKING.split())
 
 
 def count_words(text: str) -> int:
@@ -29,9 +40,15 @@ def terms(text: str) -> Iterator[str]:
     words = [match[0].casefold() for match in _WORD.finditer(text)]
     for word, after in pairwise([*words, ""]):
         if not _IS_UNSPACED.match(word):
-            yield word
+            yield _singular(word)
         elif _IS_UNSPACED.match(after):
             yield word + after
+
+
+def _singular(word: str) -> str:
+    """A word without the s of a plural or a possessive: boats, boat's and boat are one term."""
+    word = word.removesuffix("'s").removesuffix("’s")
+    return word[:-1] if len(word) > 3 and word.endswith("s") and word[-2] not in "sui" else word
 
 
 def sentences(text: str) -> Iterator[tuple[int, int]]:

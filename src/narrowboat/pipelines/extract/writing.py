@@ -112,7 +112,8 @@ class _AsMarkdown:
 
     def push(self, section: dict[str, Json]) -> None:
         """Take a section."""
-        self._file.write(f"\n## {section['number']}. {section['name']} (pages {section['pages']})\n\n")
+        pages = f"page{'s' * (not section['pages'].isdigit())} {section['pages']}"
+        self._file.write(f"\n## {section['number']}. {section['name']} ({pages})\n\n")
         self._file.write(f"{_marked(section)}\n")
         if section["note"]:
             self._file.write(f"\nNote: {section['note']}.\n")
