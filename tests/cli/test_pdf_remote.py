@@ -197,3 +197,27 @@ def test_no_key_is_told_before_anything_starts(cli: Cli, book: Path) -> None:
     assert done.code == 2
     assert "needs a key" in done.err
     assert not cli.home.exists()
+
+
+def test_a_model_is_asked_which_sections_there_are(cli: Cli, book: Path, engine_server: EngineServer) -> None:
+    named = [
+        {"name": "One and two", "pages": "1-4"},
+        {"name": "Beyond", "pages": "40-50"},
+        {"name": "Last", "pages": "12"},
+    ]
+    engine_server.set(answer={"json": {"sections": named}})
+    done = run(cli, "outline", book, "--model", f"gemini:flash@{engine_server.url}")
+    assert done.code == 0, done.err
+    found = json.loads((cli.out / "book.outline.json").read_text())
+    assert found["sections"] == [named[0], named[2]]
+    assert "named 'Beyond', left out: " in found["warnings"][0] and found["warnings"][0] in done.out
+    (question,) = engine_server.log("generate")
+    assert question["question"]["files"][0]["mime"] == "application/pdf"
+    assert engine_server.files() == []
+    assert run(cli, "outline", book, "--model", f"gemini:flash@{engine_server.url}").code == 0
+    assert len(engine_server.log("generate")) == 1
+
+    refused = run(cli, "outline", book, "--model", "extractive")
+    assert (refused.code, "gives quotes, and names no sections" in refused.err) == (2, True)
+    refused = run(cli, "outline", book, "--model", "gemini:flash", "--by", "headings")
+    assert (refused.code, "leave out --by and --level" in refused.err) == (2, True)

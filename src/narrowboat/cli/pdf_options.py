@@ -1,18 +1,23 @@
 """What the commands on PDFs have in common.
 
-Covers: their options, whether the extra is installed, checking a section file and a schema before anything starts.
+Covers: their options, whether the extra is installed, checking a section file and a schema before anything starts,
+running what was submitted.
 Does not cover: what the commands do (``commands/outline``, ``commands/split``, ``commands/extract``).
 """
 
 from __future__ import annotations
 
 import argparse
+import asyncio
 import importlib.util
+from typing import Any
 
 from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, count, folder, size, text
-from narrowboat.cli.session import Submit
+from narrowboat.cli.output import Output
+from narrowboat.cli.session import Submit, check_out, run_jobs
 from narrowboat.errors import UsageError
+from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
 from narrowboat.values import Json
@@ -70,3 +75,17 @@ def checked_first(submit: Submit, sections: dict[str, Json], schema: str | None 
         await submit(runner, display)
 
     return checking
+
+
+def work(values: argparse.Namespace, out: Output, pipeline: Pipeline, submit: Submit) -> tuple[int, dict[str, Any]]:
+    """Do what was submitted; its exit code and its report, which has been written."""
+    values.out = values.out or values.home / "outputs"
+    check_out(values.out)
+    code, report = asyncio.run(run_jobs(values, out, submit, preload=pipeline.preload))
+    out.data(report)
+    return code, report
+
+
+def password_file(values: argparse.Namespace) -> str | None:
+    """The path that ``--password-file`` names, as options of jobs have it."""
+    return None if values.password_file is None else str(values.password_file)

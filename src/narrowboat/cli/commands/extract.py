@@ -7,14 +7,13 @@ Does not cover: doing it (``pipelines/extract``), submitting (``submitting``), s
 from __future__ import annotations
 
 import argparse
-import asyncio
 from collections.abc import Sequence
 
 from narrowboat.cli import pdf_options
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, one_of, text
 from narrowboat.cli.output import Output
-from narrowboat.cli.session import Submit, check_out, run_jobs
+from narrowboat.cli.session import Submit
 from narrowboat.cli.submitting import submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
@@ -26,11 +25,7 @@ from narrowboat.pipelines.extract.workflow import FORMATS, PIPELINE, options
 def run(values: argparse.Namespace, out: Output) -> int:
     """Ask about each section, and say how it went."""
     pdf_options.check_pdf()
-    values.out = values.out or values.home / "outputs"
-    check_out(values.out)
-    submit = submit_all([whole(source) for source in values.sources], values)
-    code, report = asyncio.run(run_jobs(values, out, submit, preload=PIPELINE.preload))
-    out.data(report)
+    code, _ = pdf_options.work(values, out, PIPELINE, submit_all([whole(source) for source in values.sources], values))
     return code
 
 
@@ -48,7 +43,7 @@ def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:
         sections=sections,
         schema=schema,
         max_tokens=values.max_tokens,
-        password_file=None if values.password_file is None else str(values.password_file),
+        password_file=pdf_options.password_file(values),
         max_download=values.max_download,
         cache=default_cache().expanduser().absolute(),
     )

@@ -7,7 +7,6 @@ Does not cover: finding it (``pipelines/extract``), submitting (``submitting``),
 from __future__ import annotations
 
 import argparse
-import asyncio
 import json
 from pathlib import Path
 from typing import Any
@@ -16,11 +15,11 @@ from narrowboat.cli import pdf_options
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, text
 from narrowboat.cli.output import Output, one_line, table
-from narrowboat.cli.session import check_out, run_jobs
 from narrowboat.cli.submitting import submitting, whole
+from narrowboat.config import default_cache
+from narrowboat.errors import UsageError
 from narrowboat.pipelines.extract.document_workflow import sections_option
-from narrowboat.pipelines.extract.outline_workflow import FORMATS, PIPELINE
-from narrowboat.pipelines.extract.split_workflow import options
+from narrowboat.pipelines.extract.outline_workflow import FORMATS, PIPELINE, options
 
 _SHOWN, _WIDTH = 40, 70
 
@@ -28,20 +27,18 @@ _SHOWN, _WIDTH = 40, 70
 def run(values: argparse.Namespace, out: Output) -> int:
     """Find sections, and say which."""
     pdf_options.check_pdf()
+    if values.model is not None and (values.by != "auto" or values.level is not None):
+        raise UsageError("--model names the sections itself", hint="leave out --by and --level")
     sections = sections_option(values.by, level=values.level)
     wanted = options(
         sections=sections,
-        password_file=None if values.password_file is None else str(values.password_file),
+        model=values.model,
+        cache=default_cache().expanduser().absolute(),
+        password_file=pdf_options.password_file(values),
         max_download=values.max_download,
     )
-    values.out = values.out or values.home / "outputs"
-    check_out(values.out)
-    sources = [whole(source) for source in values.sources]
-    submit = submitting(PIPELINE, sources, wanted, values, formats=FORMATS)
-    code, report = asyncio.run(
-        run_jobs(values, out, pdf_options.checked_first(submit, sections), preload=PIPELINE.preload)
-    )
-    out.data(report)
+    submit = submitting(PIPELINE, [whole(source) for source in values.sources], wanted, values, formats=FORMATS)
+    code, report = pdf_options.work(values, out, PIPELINE, pdf_options.checked_first(submit, sections))
     for job in report["jobs"]:
         for path in job["outputs"]:
             _show(Path(path), out)
@@ -72,11 +69,12 @@ COMMAND = Command(
     "the sections of PDFs: names and pages",
     "Finds the sections of each PDF by its outline (bookmarks), else by its headings, else by its page labels, shows"
     "\nthem and writes DIR/NAME.outline.json, which `narrowboat split` and `extract` take as --sections. It may be"
-    "\nedited before. A heading is guessed by the size of its type.",
+    "\nedited before. A heading is guessed by the size of its type. With --model a language engine is asked.",
     """\
 narrowboat outline book.pdf
 narrowboat outline book.pdf --level 2 --out .
 narrowboat outline paper.pdf --by headings
+narrowboat outline scan.pdf --model gemini:gemini-2.5-flash
 """,
     run,
     (
@@ -90,6 +88,12 @@ narrowboat outline paper.pdf --by headings
             "auto",
         ),
         pdf_options.LEVEL,
+        Option(
+            "--model",
+            "ask a language engine instead: gemini:MODEL, openai:MODEL[@URL], gguf:smollm2 or gguf:/PATH",
+            text,
+            "MODEL",
+        ),
         *pdf_options.COMMON,
     ),
     pdf_options.sources,

@@ -7,12 +7,10 @@ Does not cover: doing it (``pipelines/extract``), submitting (``submitting``), s
 from __future__ import annotations
 
 import argparse
-import asyncio
 
 from narrowboat.cli import pdf_options
 from narrowboat.cli.command import Command
 from narrowboat.cli.output import Output
-from narrowboat.cli.session import check_out, run_jobs
 from narrowboat.cli.submitting import submitting, whole
 from narrowboat.pipelines.extract.document_workflow import sections_option
 from narrowboat.pipelines.extract.split_workflow import FORMATS, PIPELINE, options
@@ -23,18 +21,10 @@ def run(values: argparse.Namespace, out: Output) -> int:
     pdf_options.check_pdf()
     sections = sections_option(values.sections, level=values.level)
     wanted = options(
-        sections=sections,
-        password_file=None if values.password_file is None else str(values.password_file),
-        max_download=values.max_download,
+        sections=sections, password_file=pdf_options.password_file(values), max_download=values.max_download
     )
-    values.out = values.out or values.home / "outputs"
-    check_out(values.out)
-    sources = [whole(source) for source in values.sources]
-    submit = submitting(PIPELINE, sources, wanted, values, formats=FORMATS)
-    code, report = asyncio.run(
-        run_jobs(values, out, pdf_options.checked_first(submit, sections), preload=PIPELINE.preload)
-    )
-    out.data(report)
+    submit = submitting(PIPELINE, [whole(source) for source in values.sources], wanted, values, formats=FORMATS)
+    code, _ = pdf_options.work(values, out, PIPELINE, pdf_options.checked_first(submit, sections))
     return code
 
 
