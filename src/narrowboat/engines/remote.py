@@ -9,19 +9,16 @@ variables themselves (``narrowboat.config``).
 from __future__ import annotations
 
 import hashlib
-import importlib.util
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from narrowboat import config
+from narrowboat import config, extras
 from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB
 from narrowboat.values import Client
 
 VENDORS = {"gemini": "Gemini", "openai": "OpenAI"}
-#: The package of each vendor's client; the extra is named after the vendor.
-_PACKAGES = {"gemini": "google.genai", "openai": "openai"}
 #: Bytes (anonymous + shared) of a worker with the client loaded and no call in it. Measured after a first call over
 #: HTTP: 43 and 38 MiB; where the fork server has preloaded what transcribing takes, a worker begins with 16 more, and
 #: 32 encrypted connections add 4.
@@ -88,7 +85,7 @@ def client_of(model: RemoteModel) -> Client:
         UsageError: the vendor's client is not installed; there is no key where one is needed; an address in the
             environment makes no sense.
     """
-    _check_installed(model)
+    extras.require(model.vendor, f"{model.name} needs")
     url, key = address_of(model), key_of(model)
     secret = hashlib.sha256("\0".join((model.vendor, url or "", key)).encode()).hexdigest()
     return Client(model.vendor, _BYTES[model.vendor], at_once=_AT_ONCE, key=secret[:16])
@@ -145,16 +142,3 @@ def check_url(url: str, what: str) -> str:
             hint="give the address alone; keys are read from the environment",
         )
     return url.rstrip("/")
-
-
-def _check_installed(model: RemoteModel) -> None:
-    package = _PACKAGES[model.vendor]
-    try:
-        there = importlib.util.find_spec(package) is not None
-    except ModuleNotFoundError:
-        there = False
-    if not there:
-        raise UsageError(
-            f"{model.name} needs {VENDORS[model.vendor]}'s client, which this Python has not",
-            hint=f"pip install 'narrowboat[{model.vendor}]'",
-        )

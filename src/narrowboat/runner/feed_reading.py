@@ -7,7 +7,6 @@ Does not cover: which feeds and when (``feeds``, ``fetching``), the steps themse
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import json
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
@@ -15,7 +14,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TypeAlias
 
-from narrowboat.errors import SourceError, UsageError
+from narrowboat import extras
+from narrowboat.errors import SourceError
 from narrowboat.runner.steps import Step, digest
 from narrowboat.shown import safe_text
 from narrowboat.sizes import MIB, format_size
@@ -72,10 +72,7 @@ def check_installed() -> None:
     Raises:
         UsageError: the extra is missing.
     """
-    if importlib.util.find_spec("feedparser") is None:
-        raise UsageError(
-            "reading feeds needs feedparser, which this Python has not", hint="pip install 'narrowboat[feeds]'"
-        )
+    extras.require("feeds", "reading feeds needs")
 
 
 async def read_feed(

@@ -8,11 +8,11 @@ machine are nobody's from outside.
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from narrowboat import extras
 from narrowboat.engines.catalogue import PACKS, packs
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE, language_packs
 from narrowboat.errors import UsageError
@@ -45,7 +45,7 @@ class Kind:
         formats: those that it can write; ``usual`` when a request names none.
         build: from the options and formats of a request to those of the pipeline.
         step: the step of a job that needs the most, when that is known before there are facts.
-        needs: modules that have to be installed, by the extra ``extra``.
+        extra: that has to be installed, or ``needs``, those of its modules.
         folders: formats whose files are in a folder beside, named as the output without its last ending.
         private: options that name places on this machine.
     """
@@ -59,15 +59,15 @@ class Kind:
     usual: Sequence[str]
     build: Callable[[dict[str, Json], list[str]], Wanted]
     step: Callable[[dict[str, Json], int], Step | None] = lambda options, cores: None
-    needs: Sequence[str] = ()
     extra: str = ""
+    needs: Sequence[str] | None = None
     folders: Sequence[str] = ()
     private: Sequence[str] = ("cache", "password_file", "max_download")
 
     @property
     def installed(self) -> bool:
         """Whether its extra is there."""
-        return all(importlib.util.find_spec(name) is not None for name in self.needs)
+        return not extras.missing(self.extra, self.needs)
 
     def wanted(self, options: Json, formats: Sequence[str] | None) -> Wanted:
         """What a request wants, checked.

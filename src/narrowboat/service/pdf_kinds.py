@@ -21,7 +21,7 @@ from narrowboat.service.kinds import MODEL, Kind, Wanted, model_from_outside, ob
 from narrowboat.service.schema import Schema
 from narrowboat.values import Json
 
-_NEEDS, _EXTRA, _TAKES = ("pikepdf", "pypdfium2", "jsonschema"), "pdf", "application/pdf"
+_EXTRA, _TAKES = "pdf", "application/pdf"
 MOST_SECTIONS, _MOST_PROMPT = 2000, 100_000
 _WAYS: Schema = {
     "type": "string",
@@ -64,7 +64,6 @@ def extract_kind() -> Kind:
         usual=("json", "md"),
         build=_wanted_answers,
         step=lambda options, cores: asking_step(engine(str(options["model"]))),
-        needs=_NEEDS,
         extra=_EXTRA,
     )
 
@@ -90,7 +89,6 @@ def _plain(name: str, title: str, pipeline: Pipeline, formats: tuple[str, ...], 
         usual=formats,
         build=_wanted_sections,
         step=_counting,
-        needs=_NEEDS,
         extra=_EXTRA,
         folders=folders,
     )

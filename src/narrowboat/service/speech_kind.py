@@ -54,7 +54,6 @@ def transcribe_kind() -> Kind:
         usual=("txt", "json"),
         build=_wanted_transcript,
         step=transcribe.largest_step,
-        needs=("av", "ctranslate2", "earshot", "numpy"),
         extra="speech",
     )
 

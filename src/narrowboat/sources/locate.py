@@ -7,7 +7,6 @@ Does not cover: fetching (``http``, ``objects``) or whether the content is media
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import stat
 import unicodedata
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Literal
 from urllib.parse import unquote, urlsplit
 
+from narrowboat import extras
 from narrowboat.errors import SourceError, UsageError
 from narrowboat.shown import safe_url
 from narrowboat.sources.object_names import is_object, object_name
@@ -116,10 +116,7 @@ def _locate_object(text: str) -> Source:
     name = object_name(text)
     if name.is_many:
         raise UsageError(f"{name.address} means many objects, and here one is needed", hint="name one of them")
-    if importlib.util.find_spec("obstore") is None:
-        raise UsageError(
-            f"{name.scheme}:// needs obstore, which this Python has not", hint="pip install 'narrowboat[stores]'"
-        )
+    extras.require("stores", f"{name.scheme}:// needs")
     return Source("object", name.address, safe_stem(name.key.rpartition("/")[2]))
 
 

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 from collections.abc import Iterator
 from typing import Any
 
+from narrowboat import extras
 from narrowboat.cli import estimates
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, folder
@@ -23,7 +23,6 @@ from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.survey import survey
 from narrowboat.sizes import MIB, format_size
 
-_EXTRAS = {"speech": ("av", "ctranslate2", "earshot", "numpy")}
 _LITTLE_DISK = 1 << 30
 _FOR_RESERVE = 16 * MIB
 _GROWS = 12 * MIB
@@ -38,9 +37,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
     found["packs"] = {pack.name: pack_folder(pack.name, cache).is_dir() for pack in packs()}
     found["cache"] = str(cache)
     found["caps"] = _caps()
-    found["extras"] = {
-        extra: [name for name in names if importlib.util.find_spec(name) is None] for extra, names in _EXTRAS.items()
-    }
+    found["extras"] = {extra: extras.missing(extra) for extra in extras.EXTRAS}
     found["models"] = {pack.name: _demand(pack.name) for pack in packs() if pack.kind == "speech model"}
     found["advice"] = list(advice(found))
     out.data({"version": 1, **found})
@@ -91,9 +88,8 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
     for tier in found["guard"]:
         if tier["name"] == "memory.oom.group off":
             yield f"memory.oom.group is {tier['detail']}: turn it off for this container"
-    for extra, missing in found["extras"].items():
-        if missing:
-            yield f"{extra} is not installed ({', '.join(missing)}): pip install 'narrowboat[{extra}]'"
+    if missing := found["extras"]["speech"]:
+        yield f"speech is not installed ({', '.join(missing)}): pip install 'narrowboat[speech]'"
 
 
 def _rounded(size: int) -> str:
@@ -135,8 +131,10 @@ def _lines(found: dict[str, Any]) -> Iterator[str]:
     yield f"packs     in {found['cache']}"
     for name, present in found["packs"].items():
         yield f"          {name}: {'present' if present else f'not yet, {format_size(PACKS[name].size)} to download'}"
-    for extra, missing in found["extras"].items():
-        yield f"extras    {extra}: {'installed' if not missing else 'without ' + ', '.join(missing)}"
+    absent = {extra: missing for extra, missing in found["extras"].items() if missing}
+    yield f"extras    {', '.join(extra for extra in found['extras'] if extra not in absent) or 'none'}"
+    for extra, missing in absent.items():
+        yield f"          {extra} is not installed (without {', '.join(missing)}): pip install 'narrowboat[{extra}]'"
     for name, value in found["caps"].items():
         yield f"cap       {name}: {format_size(value) if CAPS[name] == 'file_bytes' else value}"
     if found["advice"]:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 from collections.abc import Sequence
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, one_of, one_word, size, stretch, text
 from narrowboat.cli.output import Output
@@ -51,12 +51,7 @@ def check_pose(formats: Sequence[str], *, analyse: bool = False) -> None:
         UsageError: something of it is missing.
     """
     needed = (*_NEEDED, *(["pyarrow"] if "parquet" in formats else []), *(["matplotlib", "scipy"] if analyse else []))
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"finding poses needs {' and '.join(missing)}, which this Python has not",
-            hint="pip install 'narrowboat[pose]'",
-        )
+    extras.require("pose", "finding poses needs", needed)
 
 
 def submit_all(sources: Sequence[str], values: argparse.Namespace) -> Submit:

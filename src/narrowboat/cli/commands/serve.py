@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 import sys
 from typing import TYPE_CHECKING
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, one_of, port, seconds, size, text
 from narrowboat.cli.output import Output
@@ -23,19 +23,13 @@ from narrowboat.sizes import parse_size
 if TYPE_CHECKING:
     from narrowboat.service.service import Settings
 
-_NEEDED = ("prometheus_client", "python_multipart", "starlette", "uvicorn")
 _HOST, _PORT, _QUEUE, _UPLOAD = "127.0.0.1", 8000, 1000, parse_size("2G")
 _KEEP_S, _DAY_S = 7 * 86400.0, 86400.0
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Serve until SIGTERM or Ctrl-C; 0."""
-    missing = [name for name in _NEEDED if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"serving needs {' and '.join(missing)}, which this Python has not",
-            hint="pip install 'narrowboat[service]'",
-        )
+    extras.require("service", "serving needs")
     usual = {"port": _PORT, "max_queue": _QUEUE, "max_upload": _UPLOAD, **served()}
     for name, value in usual.items():
         if getattr(values, name) is None:

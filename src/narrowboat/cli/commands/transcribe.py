@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import importlib.util
 from collections.abc import Sequence
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, seconds, size, text
 from narrowboat.cli.output import Output
@@ -22,14 +22,12 @@ from narrowboat.engines.embedding_models import DEFAULT_EMBEDDING
 from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.engines.remote import client_of, remote_model
 from narrowboat.engines.remote_speech import DEFAULT_CHUNK
-from narrowboat.errors import UsageError
 from narrowboat.pipelines.transcribe.outputs_workflow import DEFAULT_WORDS, FORMATS, after_options
 from narrowboat.pipelines.transcribe.workflow import PIPELINE, options
 from narrowboat.runner.feeds import Wanted
 from narrowboat.values import Json
 
-_NEEDED = ("av", "earshot", "numpy")
-_NEEDED_HERE = ("ctranslate2",)  # by models that run on this machine
+_FOR_ANY = ("av", "earshot", "numpy")  # the rest is for models on this machine
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -62,13 +60,7 @@ def check_speech(model: str = DEFAULT_SPEECH) -> None:
         UsageError: something of it is missing.
     """
     far = remote_model(model)
-    needed = _NEEDED if far is not None else (*_NEEDED, *_NEEDED_HERE)
-    missing = [name for name in needed if importlib.util.find_spec(name) is None]
-    if missing:
-        raise UsageError(
-            f"transcribing needs {' and '.join(missing)}, which this Python has not",
-            hint="pip install 'narrowboat[speech]'",
-        )
+    extras.require("speech", "transcribing needs", _FOR_ANY if far is not None else None)
     if far is not None:
         client_of(far)
 
