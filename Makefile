@@ -41,8 +41,9 @@ $(STAMP): $(LOCK) pyproject.toml
 demo: $(STAMP)
 	$(BIN)/narrowboat demo --memory 512M
 
+# Two at a time, each file in one process: most of the time goes by waiting for processes that the tests start.
 test: $(STAMP)
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -n 2 --dist loadfile
 
 lint: $(STAMP)
 	$(BIN)/ruff check

@@ -57,9 +57,8 @@ class Far:
     def answers(self) -> list[dict[str, Any]]:
         """What was answered, all of which is paid for."""
         entries = [entry for op in ("generate", "transcribe") for entry in self.server.log(op)]
-        return [
-            entry["answer"] for entry in entries if entry.get("answer", {}).get("finish", "stop") in ("stop", "length")
-        ]
+        answers = [entry["answer"] for entry in entries if "answer" in entry]  # the others are on their way, or failed
+        return [answer for answer in answers if answer.get("finish", "stop") in ("stop", "length")]
 
     def calls(self) -> list[tuple[int, int]]:
         """The stretches that were answered, in samples."""

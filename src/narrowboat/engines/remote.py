@@ -18,7 +18,6 @@ from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB
 from narrowboat.values import Client
 
-VENDORS = {"gemini": "Gemini", "openai": "OpenAI"}
 #: Bytes (anonymous + shared) of a worker with the client loaded and no call in it. Measured after a first call over
 #: HTTP: 43 and 38 MiB; where the fork server has preloaded what transcribing takes, a worker begins with 16 more, and
 #: 32 encrypted connections add 4.
