@@ -1,7 +1,8 @@
 """The step that analyses poses: angles, figures, a report. Loads in workers only.
 
 Covers: what is made of poses and written, in constant memory.
-Does not cover: angles (``angles``), filters (``filters``), plots and the page (``plots``, ``report``).
+Does not cover: angles (``angles``), filters (``filters``), what is kept of them (``gathered``), plots and the page
+(``plots``, ``report``).
 """
 
 from __future__ import annotations
@@ -10,7 +11,6 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field
 from math import isnan
 from pathlib import Path
 from typing import Any, TextIO
@@ -24,46 +24,14 @@ from narrowboat.media import beside
 from narrowboat.media.pose_file import Records, read_poses
 from narrowboat.media.pose_quality import SEEN, Quality
 from narrowboat.pipelines.pose.angles import degrees
-from narrowboat.pipelines.pose.curves import Curve, Places, Spread
 from narrowboat.pipelines.pose.filters import Series, calmed, filled
+from narrowboat.pipelines.pose.gathered import FOLLOWED, Gathered
 from narrowboat.pipelines.pose.reading import Told, read_file, told_of
 from narrowboat.pipelines.pose.windows import Window, windows
 from narrowboat.skeleton import COUNT, NUMBER
 from narrowboat.values import Json
 
 FORMATS = ("angles", "analysis", "report")
-#: Landmarks whose ways are drawn.
-FOLLOWED = ("nose", "left_wrist", "right_wrist", "left_ankle", "right_ankle")
-#: People who are drawn; figures are told of all.
-DRAWN = 6
-_MAP = 96  # cells of the map along the longer side
-
-
-@dataclass(slots=True)
-class Person:
-    """What is gathered of one person."""
-
-    angles: dict[str, Spread]
-    curve: Curve
-    visible: Curve = field(default_factory=lambda: Curve(1))
-    ways: Curve = field(default_factory=lambda: Curve(2 * len(FOLLOWED)))
-
-
-@dataclass(slots=True)
-class Gathered:
-    """What is gathered of a video."""
-
-    size: tuple[int, int]
-    names: list[str]
-    quality: Quality
-    places: Places
-    people: dict[int, Person] = field(default_factory=dict)
-
-    def person(self, number: int) -> Person:
-        """Those of a person, from the first time on."""
-        if number not in self.people:
-            self.people[number] = Person({name: Spread() for name in self.names}, Curve(len(self.names)))
-        return self.people[number]
 
 
 def analyse(inputs: dict[str, Any]) -> dict[str, Any]:
@@ -85,10 +53,7 @@ def analyse(inputs: dict[str, Any]) -> dict[str, Any]:
     told, pieces = _source(inputs)
     assert told.size is not None
     width, height = told.size
-    longer = max(width, height)
-    places = Places(max(1, _MAP * width // longer), max(1, _MAP * height // longer))
-    quality = Quality(width, height, told.every)
-    gathered = Gathered((width, height), list(asked["angles"]), quality, places)
+    gathered = Gathered((width, height), list(asked["angles"]), Quality(width, height, told.every))
     with beside.written([path for _, path in targets]) as files:
         by_kind = dict(zip((kind for kind, _ in targets), files, strict=True))
         with ExitStack() as stack:

@@ -15,18 +15,19 @@ import matplotlib as mpl
 import numpy as np
 from matplotlib.figure import Figure
 
-from narrowboat.pipelines.pose.analysis import DRAWN, FOLLOWED, Gathered
+from narrowboat.pipelines.pose.gathered import FOLLOWED, Gathered, Person
 
 mpl.use("Agg")
 _STYLE = {"font.size": 9, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True, "grid.alpha": 0.25}
 _COLOURS = ("#d95f02", "#1b76c4", "#3a923a", "#8a5fb5", "#a0522d", "#c23b75")
 _DPI = 110
+_DRAWN = len(_COLOURS)  # people; figures are told of all
 
 
 def plots(gathered: Gathered) -> Iterator[tuple[str, str, str]]:
     """(title, what it shows, address of a PNG inside the page) of each."""
     with mpl.rc_context(_STYLE):  # type: ignore[arg-type]
-        people = dict(sorted(gathered.people.items())[:DRAWN])
+        people = dict(sorted(gathered.people.items())[:_DRAWN])
         if not people:
             return
         yield (
@@ -39,7 +40,7 @@ def plots(gathered: Gathered) -> Iterator[tuple[str, str, str]]:
         yield "Places", "Where landmarks were, the brighter the more often.", _places(gathered)
 
 
-def _angles(gathered: Gathered, people: dict[int, Any]) -> str:
+def _angles(gathered: Gathered, people: dict[int, Person]) -> str:
     figure = Figure(figsize=(9, 1.25 * len(gathered.names) + 0.6), layout="constrained")
     axes = np.atleast_1d(figure.subplots(len(gathered.names), 1, sharex=True))
     for colour, (number, person) in zip(_COLOURS, people.items(), strict=False):
@@ -57,7 +58,7 @@ def _angles(gathered: Gathered, people: dict[int, Any]) -> str:
     return _png(figure)
 
 
-def _visibility(people: dict[int, Any]) -> str:
+def _visibility(people: dict[int, Person]) -> str:
     figure = Figure(figsize=(9, 2.2), layout="constrained")
     axis = figure.subplots()
     for colour, (number, person) in zip(_COLOURS, people.items(), strict=False):
@@ -71,7 +72,7 @@ def _visibility(people: dict[int, Any]) -> str:
     return _png(figure)
 
 
-def _ways(gathered: Gathered, people: dict[int, Any]) -> str:
+def _ways(gathered: Gathered, people: dict[int, Person]) -> str:
     figure, axis = _picture(gathered)
     for person in people.values():
         _, means, _, _ = person.ways.bins()

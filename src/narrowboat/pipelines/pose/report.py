@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from html import escape
 from typing import Any
 
-from narrowboat.pipelines.pose.analysis import Gathered
+from narrowboat.pipelines.pose.gathered import Gathered
 from narrowboat.pipelines.pose.plots import plots
 
 _STYLE = """
