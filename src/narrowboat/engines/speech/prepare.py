@@ -11,13 +11,13 @@ that has 8-bit weights already is used where it is.
 from __future__ import annotations
 
 import shutil
+from functools import partial
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 from narrowboat import context
-from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import SpeechModel, speech_model
-from narrowboat.engines.packs import disk_errors, fetch_pack, locked
+from narrowboat.engines.packs import fetch_pack
+from narrowboat.engines.preparing import made_once, made_ready
 from narrowboat.engines.speech.weights import is_int8, read_contents, write_int8
 from narrowboat.values import Json
 
@@ -34,10 +34,7 @@ def prepare_model(inputs: dict[str, Json]) -> dict[str, Json]:
         PackError, DiskFull: it can't be fetched or written.
     """
     model = speech_model(inputs["model"])
-    cache = Path(inputs["cache"]) if inputs.get("cache") else default_cache()
-    path = prepared(model, cache)
-    context.progress(1.0, "ready")
-    return {"path": str(path), "version": model.version}
+    return made_ready(inputs, model.version, partial(prepared, model))
 
 
 def prepared(model: SpeechModel, cache: Path) -> Path:
@@ -49,21 +46,11 @@ def prepared(model: SpeechModel, cache: Path) -> Path:
     source = fetch_pack(model.pack, cache, context.progress) if model.pack else Path(model.path or "")
     if is_int8(read_contents(source / "model.bin")):
         return source
-    with disk_errors(target), locked(target.parent / f".{target.name}.lock"):
-        if not target.is_dir():
-            for left in target.parent.glob(f".{target.name}.part-*"):
-                shutil.rmtree(left, ignore_errors=True)
-            context.progress(0.95, "preparing the model")
-            _rewrite(source, target)
-    return target
+    return made_once(target, partial(_rewrite, source))
 
 
-def _rewrite(source: Path, target: Path) -> None:
-    with TemporaryDirectory(prefix=f".{target.name}.part-", dir=target.parent) as temporary:
-        made = Path(temporary) / "model"
-        made.mkdir()
-        for name in _BESIDE:
-            if (source / name).is_file():
-                shutil.copyfile(source / name, made / name)
-        write_int8(source / "model.bin", made / "model.bin")
-        made.rename(target)
+def _rewrite(source: Path, made: Path) -> None:
+    for name in _BESIDE:
+        if (source / name).is_file():
+            shutil.copyfile(source / name, made / name)
+    write_int8(source / "model.bin", made / "model.bin")
