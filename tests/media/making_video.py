@@ -38,7 +38,7 @@ def make_video(
     times: Sequence[int] | None = None,
     turned: int = 0,
     sound: str | None = None,
-    frame_options: dict[str, Any] | None = None,
+    index_first: bool = False,
     **options: str,
 ) -> Path:
     """A video of so many pictures.
@@ -47,9 +47,10 @@ def make_video(
         times: of the pictures in milliseconds, for a varying rate.
         turned: degrees for players.
         sound: codec of its sound.
-        frame_options: attributes that pictures get.
+        index_first: of an MP4 file, as for the web.
     """
-    with av.open(str(path), "w", format=container) as output:
+    muxing = {"movflags": "faststart"} if index_first else {}
+    with av.open(str(path), "w", format=container, options=muxing) as output:
         video: Any = output.add_stream(codec, rate=rate, options={"threads": "1", **options})
         video.width, video.height = size
         video.pix_fmt = pix_fmt

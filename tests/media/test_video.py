@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import struct
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +155,7 @@ def _half(path: Path) -> Path:
 
 def _cut_stream(path: Path) -> Path:
     """Its index is there, and half of what it speaks of is zeros."""
-    data = bytearray(make_video(path.with_name("whole.mp4"), 400, movflags="faststart").read_bytes())
+    data = bytearray(make_video(path.with_name("whole.mp4"), 400, index_first=True).read_bytes())
     at = data.index(b"mdat")
     data[at + 4 + (len(data) - at) // 4 :] = bytes(len(data) - at - 4 - (len(data) - at) // 4)
     path.write_bytes(data)
@@ -167,6 +169,15 @@ def _no_pictures(path: Path) -> Path:
     return path
 
 
+def _bomb(path: Path, *, told: bool) -> Path:
+    """Pictures that say that they have 16384 × 16384 pixels; its header says so too, or that they are small."""
+    data = make_video(path, 3, (640, 480), codec="mjpeg", pix_fmt="yuvj420p").read_bytes()
+    frame = bytes.fromhex("ffc0001108")  # how a JPEG's begins, before height and width
+    data = data.replace(frame + struct.pack(">HH", 480, 640), frame + struct.pack(">HH", 1 << 14, 1 << 14))
+    path.write_bytes(data.replace(struct.pack("<II", 640, 480), struct.pack("<II", 1 << 14, 1 << 14)) if told else data)
+    return path
+
+
 BAD: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "text": (_text, "bad.mp4", "is not media"),
     "empty": (_empty, "bad.mp4", "is empty"),
@@ -176,8 +187,10 @@ BAD: dict[str, tuple[Callable[[Path], Path], str, str]] = {
     "bomb": (
         lambda path: make_video(path, 1, (9000, 4000), codec="mjpeg", pix_fmt="yuvj420p"),
         "bad.avi",
-        "at most 35",
+        "at most 35 million",
     ),
+    "vast": (partial(_bomb, told=True), "bad.avi", "no size, or one far above 35 million"),
+    "vast inside": (partial(_bomb, told=False), "bad.avi", "can't be decoded: .*16384x16384"),
     "header alone": (_no_pictures, "bad.mkv", "holds no pictures|is cut short"),
 }
 
@@ -197,7 +210,7 @@ def test_the_wrong_ending_does_no_harm(tmp_path: Path) -> None:
 
 def test_damage_in_the_middle_is_told(tmp_path: Path) -> None:
     path = _cut_stream(tmp_path / "bad.mp4")
-    with pytest.raises(SourceError, match=r"bad\.mp4 (is damaged|is cut short|can't be decoded)"):
+    with pytest.raises(SourceError, match=r"bad\.mp4 is damaged: \d+ of its \d+ frames can't be decoded"):
         read(path)
 
 

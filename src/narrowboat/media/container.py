@@ -2,7 +2,7 @@
 
 Covers: which containers are let in, one clear sentence for a file that can't be opened, the right stream of a
 video file. Loads in workers only.
-Does not cover: whether the file is whole (``whole.py``), decoding (``audio.py``).
+Does not cover: how one sees that a file is whole (``whole.py``), decoding (``audio.py``).
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import av
 import av.logging
 
 from narrowboat.errors import SourceError
+from narrowboat.media import whole
 
 #: Demuxers that read one local file as media. Playlists, image sequences, subtitles, raw video and everything
 #: that can open further files or addresses are left out.
@@ -70,6 +71,25 @@ def _cannot_open(name: str, path: str, error: BaseException) -> SourceError:
 def _is_text(start: bytes) -> bool:
     text = start.decode("utf-8", errors="ignore")
     return bool(text) and len(text.encode()) > 0.9 * len(start) and all(c.isprintable() or c.isspace() for c in text)
+
+
+@contextmanager
+def whole_file(path: str, name: str) -> Iterator[tuple[BinaryIO, int]]:
+    """The open file and its size in bytes, once its structure shows nothing missing.
+
+    Raises:
+        SourceError: it can't be read, is empty (``reason`` ``empty``) or cut short (``truncated``).
+    """
+    try:
+        with Path(path).open("rb") as file:
+            size = file.seek(0, 2)
+            if size == 0:
+                raise SourceError(f"{name} is empty (0 bytes)", reason="empty")
+            if why := whole.cut(file, size):
+                raise truncated(name, why)
+            yield file, size
+    except OSError as error:
+        raise SourceError(f"{name} can't be read: {error.strerror or error}") from None
 
 
 @contextmanager

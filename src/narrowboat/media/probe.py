@@ -7,7 +7,6 @@ Does not cover: what structure shows (``whole.py``; it says what can't be detect
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any, BinaryIO
 
 import av
@@ -24,6 +23,7 @@ from narrowboat.media.container import (
     shown,
     truncated,
     undecodable,
+    whole_file,
 )
 
 
@@ -45,16 +45,8 @@ def probe(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     path = str(inputs["path"])
     name = inputs.get("name") or shown(path)
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, 2)
-            if size == 0:
-                raise SourceError(f"{name} is empty (0 bytes)", reason="empty")
-            if why := whole.cut(file, size):
-                raise truncated(name, why)
-            return _facts(path, name, size, file)
-    except OSError as error:
-        raise SourceError(f"{name} can't be read: {error.strerror or error}") from None
+    with whole_file(path, name) as (file, size):
+        return _facts(path, name, size, file)
 
 
 def _facts(path: str, name: str, size: int, file: BinaryIO) -> dict[str, Any]:

@@ -7,14 +7,12 @@ Does not cover: which files are refused for what their structure shows (``whole.
 from __future__ import annotations
 
 from fractions import Fraction
-from pathlib import Path
 from typing import Any
 
 import av
 
 from narrowboat.errors import SourceError
-from narrowboat.media import whole
-from narrowboat.media.container import declared_duration, one_thread, opened, shown, truncated, undecodable
+from narrowboat.media.container import declared_duration, one_thread, opened, shown, undecodable, whole_file
 from narrowboat.media.video_stream import check_size, limit_size, video_stream
 
 _MOST_RATE = 1000.0  # pictures a second; what claims more has a broken header
@@ -39,16 +37,8 @@ def probe_video(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     path = str(inputs["path"])
     name = inputs.get("name") or shown(path)
-    try:
-        with Path(path).open("rb") as file:
-            size = file.seek(0, 2)
-            if size == 0:
-                raise SourceError(f"{name} is empty (0 bytes)", reason="empty")
-            if why := whole.cut(file, size):
-                raise truncated(name, why)
+    with whole_file(path, name) as (_, size):
         return {**_facts(path, name), "bytes": size}
-    except OSError as error:
-        raise SourceError(f"{name} can't be read: {error.strerror or error}") from None
 
 
 def _facts(path: str, name: str) -> dict[str, Any]:
@@ -97,12 +87,13 @@ def _rate(stream: Any) -> float:
 
 
 def _first(container: Any, stream: Any, name: str) -> Any:
+    damage: SourceError | None = None
     for count, packet in enumerate(container.demux(stream)):
         try:
             if frames := packet.decode():
                 return frames[0]
-        except av.error.InvalidDataError:
-            pass
+        except av.error.InvalidDataError as error:
+            damage = damage or undecodable(name, error)
         if count > _TRIED:
             break
-    raise SourceError(f"{name} holds no pictures that can be decoded", reason="not_media")
+    raise damage or SourceError(f"{name} holds no pictures that can be decoded", reason="not_media")

@@ -52,12 +52,16 @@ def check_size(width: int, height: int, name: str) -> None:
     Raises:
         SourceError: they can't.
     """
-    size = f"{width} × {height} pixels"
+    size, most = f"{width} × {height} pixels", f"{MOST_PIXELS // 10**6} million pixels (8K)"
     if width <= 0 or height <= 0:
-        raise SourceError(f"{name} holds no video that can be read: its pictures have no size", reason="damaged")
+        # FFmpeg forgets sizes that it could not count the bytes of.
+        raise SourceError(
+            f"{name} holds no video that can be read: its pictures have no size, or one far above {most}",
+            reason="damaged",
+        )
     if width * height > MOST_PIXELS:
         raise SourceError(
-            f"{name} has pictures of {size}: at most {MOST_PIXELS // 10**6} million pixels are read (8K)",
+            f"{name} has pictures of {size}: at most {most} are read",
             hint="scale it down first",
             reason="too_large",
         )
