@@ -41,9 +41,14 @@ def require(extra: str, what: str, modules: Sequence[str] | None = None, *, hint
     """
     if absent := missing(extra, modules):
         raise UsageError(
-            f"{what} {' and '.join(absent)}, which this Python has not",
+            f"{what} {_listed(absent)}, which this Python has not",
             hint=f"pip install 'narrowboat[{extra}]'{hint}",
         )
+
+
+def _listed(names: Sequence[str]) -> str:
+    """``a, b and c``."""
+    return " and ".join(filter(None, (", ".join(names[:-1]), names[-1])))
 
 
 def _is_there(module: str) -> bool:

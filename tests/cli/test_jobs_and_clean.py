@@ -97,6 +97,8 @@ def test_models(cli: Cli, packs: dict[str, Path]) -> None:
     listed = cli.run("models")
     for text in ("local:whisper-base", "local:whisper-tiny.en", "sample-two-cities", "MIT", "67.4 MiB"):
         assert text in listed.out
+    for text in ("extractive", "local:multilingual-e5-small", "gemini:MODEL", "openai:MODEL"):
+        assert text in listed.out
     found = {pack["name"]: pack for pack in cli.run("models", "list", "--json").json["packs"]}
     assert found["whisper-tiny.en"]["path"] == str(packs["whisper-tiny.en"])
     elsewhere = cli.run("models", "--json", NARROWBOAT_CACHE=str(cli.folder / "cache")).json["packs"]

@@ -1,4 +1,4 @@
-"""Transcribing with engines that are far away, by the command: seams, speakers, what is paid for, what is left."""
+"""Transcribing with remote engines, by the command: seams, speakers, what is paid for, what is left."""
 
 from __future__ import annotations
 

@@ -72,7 +72,7 @@ def test_wrong_usage_of_the_real_command(cli: Cli) -> None:
     assert done.err == "narrowboat: --memory: 'banana' is not a size (write it as 512M, 1.5G or a number of bytes)\n"
     done = cli.run("transcribe", "x.mp3", "--frobnicate")
     assert done.code == 2
-    assert "unrecognized arguments: --frobnicate" in done.err
+    assert done.err == "narrowboat: unrecognized arguments: --frobnicate (`narrowboat --help` tells what there is)\n"
 
 
 def test_an_output_folder_that_is_a_file(cli: Cli) -> None:
@@ -197,6 +197,14 @@ def settle_with(variable: str, value: str) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv(variable, value)
         settle(build_parser().parse_args(["jobs"]), COMMON)
+
+
+def test_what_is_set_for_speech_does_not_reach_documents() -> None:
+    speech = {option.variable for option in options_of(load("transcribe"))}
+    for command in ("extract", "outline", "pose", "analyse"):
+        own = {option.variable for option in load(command).options if option.flag in ("--model", "--formats")}
+        assert own
+        assert not own & speech
 
 
 def test_what_is_set_for_jobs_does_not_reach_clean() -> None:

@@ -100,10 +100,10 @@ def _add(choices: argparse._SubParsersAction[argparse.ArgumentParser], command: 
 
 
 class _Parser(argparse.ArgumentParser):
-    """Says what is wrong without the secrets of addresses."""
+    """Says what is wrong in one line, as every error is said, without the secrets of addresses."""
 
     def error(self, message: str) -> NoReturn:
-        super().error(safe_text(message))
+        self.exit(2, f"narrowboat: {safe_text(message)} (`{self.prog} --help` tells what there is)\n")
 
 
 class _Version(argparse.Action):

@@ -1,4 +1,4 @@
-"""Engines that are far away: their names, and what their clients cost. Imports nothing heavy.
+"""Remote engines: their names, and what their clients cost. Imports nothing heavy.
 
 Covers: ``gemini:MODEL`` and ``openai:MODEL``, each with ``@URL`` for a server of one's own; whether the client is
 installed and a key is there; the memory that a client takes, as measured.

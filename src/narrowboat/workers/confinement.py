@@ -18,7 +18,7 @@ import re
 import struct
 from pathlib import Path
 
-#: Steps that read foreign bytes, by the beginning of their names, and those among them that ask engines far away.
+#: Steps that read foreign bytes, by the beginning of their names, and those among them that ask remote engines.
 _READERS = ("narrowboat.media.", "narrowboat.pipelines.", "narrowboat.sources.feed:")
 _TALKERS = (
     "narrowboat.pipelines.extract.asking:",

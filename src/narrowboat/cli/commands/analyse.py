@@ -10,8 +10,8 @@ import argparse
 import asyncio
 import re
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
-from narrowboat.cli.commands.pose import check_pose
 from narrowboat.cli.options import Option, folder, one_of, one_word, positive, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import check_out, run_jobs
@@ -28,6 +28,8 @@ from narrowboat.pipelines.pose.analyse_workflow import (
     angle_of,
 )
 
+_NEEDED = ("numpy", "pyarrow", "matplotlib", "scipy")
+
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What comes without a flag."""
@@ -38,7 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(values: argparse.Namespace, out: Output) -> int:
     """Analyse and say how it went."""
-    check_pose(["parquet"], analyse=True)
+    extras.require("pose", "analysing needs", _NEEDED)
     analysis = analysis_options(gap=values.gap, filter=values.filter, cutoff=values.cutoff, angles=values.angles)
     values.out = values.out or values.home / "outputs"
     wanted = {"analysis": analysis, "size": values.size, "max_download": None}

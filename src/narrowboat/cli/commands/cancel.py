@@ -65,7 +65,7 @@ COMMAND = Command(
     "cancel",
     "cancel jobs that wait or run",
     "Cancels jobs: one that runs in another terminal is stopped there, its scratch files go. `narrowboat retry`"
-    "\nruns it again, with the segments that it had. With --label, all jobs of a batch that have not ended.",
+    "\nruns it again, with what it had finished. With --label, all jobs of a batch that have not ended.",
     """\
 narrowboat cancel j0007
 narrowboat cancel --label june

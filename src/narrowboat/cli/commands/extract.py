@@ -77,7 +77,12 @@ narrowboat extract book.pdf --prompt "List all dates" --model gemini:gemini-2.5-
         pdf_options.sections("what is asked about"),
         pdf_options.LEVEL,
         Option(
-            "--formats", f"of {', '.join(FORMATS)}, with commas (default: json)", one_of(*FORMATS), "LIST", ["json"]
+            "--formats",
+            f"of {', '.join(FORMATS)}, with commas (default: json)",
+            one_of(*FORMATS),
+            "LIST",
+            ["json"],
+            "extract",
         ),
         Option(
             "--model",
@@ -87,6 +92,7 @@ narrowboat extract book.pdf --prompt "List all dates" --model gemini:gemini-2.5-
             text,
             "MODEL",
             DEFAULT_LANGUAGE,
+            "extract",
         ),
         Option("--schema", "file with a JSON Schema that each answer is to follow", folder, "FILE"),
         Option("--max-tokens", "how long an answer of a model may be at most", count, "N"),

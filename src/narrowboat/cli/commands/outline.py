@@ -93,6 +93,7 @@ narrowboat outline scan.pdf --model gemini:gemini-2.5-flash
             "ask a language engine instead: gemini:MODEL, openai:MODEL[@URL], gguf:smollm2 or gguf:/PATH",
             text,
             "MODEL",
+            scope="outline",
         ),
         *pdf_options.COMMON,
     ),

@@ -73,7 +73,7 @@ async def _run_here(values: argparse.Namespace, out: Output, ids: list[str]) -> 
 COMMAND = Command(
     "retry",
     "run jobs again that failed or were stopped",
-    "Runs jobs again that failed, were cancelled or were interrupted. Segments that were finished are kept. While"
+    "Runs jobs again that failed, were cancelled or were interrupted. What they had finished is kept. While"
     "\nanother terminal runs jobs in the same home, they are handed over to it. With --failed, all jobs that failed,"
     "\nand no others; with --label too, those of one batch.",
     """\

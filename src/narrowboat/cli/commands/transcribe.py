@@ -54,7 +54,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
 
 
 def check_speech(model: str = DEFAULT_SPEECH) -> None:
-    """See that the extra is installed; for a model that is far away its client, and that there is a key.
+    """See that the extra is installed; for a remote model its client, and that there is a key.
 
     Raises:
         UsageError: something of it is missing.
@@ -144,14 +144,14 @@ HOW = (
     Option(
         "--model",
         f"speech model (default: {DEFAULT_SPEECH}); `narrowboat models` lists them; a folder with a Whisper model"
-        " for ctranslate2, or a model far away: gemini:MODEL, openai:MODEL or openai:MODEL@URL",
+        " for ctranslate2, or a remote model: gemini:MODEL, openai:MODEL or openai:MODEL@URL",
         text,
         "MODEL",
         DEFAULT_SPEECH,
     ),
     Option(
         "--chunk",
-        "for models far away: the most sound that is sent at once, 1m to 45m (default: 10m); cut in pauses",
+        "for remote models: the most sound that is sent at once, 1m to 45m (default: 10m); cut in pauses",
         seconds,
         "TIME",
         DEFAULT_CHUNK,

@@ -36,7 +36,7 @@ class Engine:
         version: changes when its answers would change.
         kind: ``"quotes"``, ``"small local model"`` or ``"remote model"``.
         takes: ``"pdf"`` or ``"text"``.
-        remote: where it is far away.
+        remote: where it is a remote one.
         local: where it is on this machine.
     """
 

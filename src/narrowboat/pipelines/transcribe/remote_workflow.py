@@ -1,4 +1,4 @@
-"""Transcribe with an engine that is far away. Runs in the supervisor.
+"""Transcribe with a remote engine. Runs in the supervisor.
 
 Covers: cutting an episode and sending its chunks while they come, one transcript of the answers.
 Does not cover: what becomes of one chunk (``asking_workflow``), who is who (``speakers_workflow``), what the steps do

@@ -1,7 +1,7 @@
 """Transcribe: an episode to a transcript. The workflow, which runs in the supervisor.
 
 Covers: the order of the steps for a model on this machine, what is reserved for each, what makes two jobs the same.
-Does not cover: models that are far away (``remote_workflow``), what the steps do (``steps``, ``media/``, ``engines/``),
+Does not cover: remote models (``remote_workflow``), what the steps do (``steps``, ``media/``, ``engines/``),
 what comes after (``outputs_workflow``).
 
 Options of a job: ``model`` (as for ``--model``), ``language`` (a code, or None to find out), ``max_download`` (bytes
@@ -137,7 +137,7 @@ def options(
 
 
 def preload_of(options: dict[str, Json]) -> tuple[str, ...]:
-    """What the fork server imports for a job: nothing for a model that is far away (see :data:`_PRELOAD`)."""
+    """What the fork server imports for a job: nothing for a remote model (see :data:`_PRELOAD`)."""
     return _PRELOAD if remote_model(str(options.get("model"))) is None else ()
 
 
