@@ -93,10 +93,13 @@ def test_times_of_a_varying_rate_are_true(tmp_path: Path) -> None:
     assert [time for _, time, _ in read(path)] == [time / 1000 for time in times]
 
 
-def test_interlaced_pictures_are_made_whole(tmp_path: Path) -> None:
+def test_interlaced_pictures_are_made_whole_and_keep_their_times(tmp_path: Path) -> None:
     path = make_video(tmp_path / "fields.mp4", 10, size=(128, 128), **{"x264-params": "interlaced=1"})
     assert facts_of(path)["interlaced"]
-    assert [number for number, _, _ in read(path)] == list(range(10))
+    assert [(number, time) for number, time, _ in read(path)] == [(n, n / 25) for n in range(10)]
+    whole = read(path, Stretch(0.1, 0.3))
+    assert [time for _, time, _ in whole] == [n / 25 for n in range(3, 8)]
+    assert read(path, Stretch(0.1, 0.3), after=places(path, Stretch(0.1, 0.3))[1]) == whole[2:]
 
 
 # -- going on, and stretches ------------------------------------------------------------------------------------------

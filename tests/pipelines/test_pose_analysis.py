@@ -101,6 +101,14 @@ def test_short_gaps_are_filled_and_long_ones_stay(tmp_path: Path) -> None:
     assert told["longest_gap_s"] == pytest.approx(21 / RATE, abs=0.001)
 
 
+def test_no_gap_is_told_where_somebody_is_in_each_picture_of_a_later_part(tmp_path: Path) -> None:
+    records = bending(30)
+    records["time"] += 90
+    analyse(run(tmp_path, records))
+    told = json.loads((tmp_path / "analysis").read_text())
+    assert (told["longest_gap_s"], told["people"][0]["longest_gap_s"]) == (0, 0)
+
+
 def test_what_is_hidden_has_no_angle(tmp_path: Path) -> None:
     records = bending(60)
     records["points"][:, NUMBER["left_ankle"], 3] = 0.2

@@ -53,8 +53,9 @@ class Quality:
         self._people: dict[int, _Person] = {}
         self._frames = self._found = 0
         self._frame = -1
-        self._gap = self._end = 0.0
-        self._seen_at: float | None = None
+        self._gap = 0.0
+        self._since: float | None = None
+        self._missed = False
 
     def push(self, records: Records) -> None:
         """The next records, in order."""
@@ -63,20 +64,25 @@ class Quality:
             if record["frame"] != self._frame:
                 self._frame, self._frames = int(record["frame"]), self._frames + 1
                 self._found += bool(here)
-                self._end = float(record["time"])
-                self._gap = max(self._gap, self._end - (self._seen_at or 0.0))
-                self._seen_at = self._end if here or (self._seen_at is None and self._frames == 1) else self._seen_at
+                self._look(here, float(record["time"]))
             if here:
                 self._person(self._people.setdefault(int(record["person"]), _Person()), record)
+
+    def _look(self, here: bool, time: float) -> None:
+        """A gap goes from the last picture with somebody, else from the first, to the next; one without is in it."""
+        since = time if self._since is None else self._since
+        if self._missed or not here:
+            self._gap = max(self._gap, time - since)
+        self._since, self._missed = (time, False) if here else (since, True)
 
     def _person(self, person: _Person, record: Any) -> None:
         frame, time = int(record["frame"]), float(record["time"])
         points = record["points"][:, :2] * self._size
         seen = record["points"][:, 3]
-        if person.last[0] >= 0:
-            person.gap = max(person.gap, time - person.last[1])
         if frame - person.last[0] != self._every:
             person.before = []
+            if person.frames:
+                person.gap = max(person.gap, time - person.last[1])
         if len(person.before) == 2:
             moved = np.hypot(*(points - 2 * person.before[1] + person.before[0]).T)[seen >= SEEN]
             person.jitter, person.jitters = person.jitter + float(moved.sum()), person.jitters + len(moved)

@@ -18,6 +18,7 @@ import itertools
 import zlib
 from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Any
 
 import av
@@ -222,17 +223,22 @@ def _deinterlaced(frames: Iterator[Any], stream: Any) -> Iterator[Any]:
     graph.configure()
     for frame in frames:
         graph.push(frame)
-        yield from _pulled(graph)
+        yield from _pulled(graph, stream.time_base)
     graph.push(None)
-    yield from _pulled(graph)
+    yield from _pulled(graph, stream.time_base)
 
 
-def _pulled(graph: Any) -> Iterator[Any]:
+def _pulled(graph: Any, unit: Fraction) -> Iterator[Any]:
     while True:
         try:
-            yield graph.pull()
+            frame = graph.pull()
         except (av.error.BlockingIOError, av.error.EOFError):
             return
+        if frame.pts is not None:  # the filter counts in units half as long
+            frame.pts = round(frame.pts * frame.time_base / unit)
+        frame.duration = round((frame.duration or 0) * frame.time_base / unit)
+        frame.time_base = unit
+        yield frame
 
 
 def _matrix(space: int, full: bool) -> tuple[float, ...]:
