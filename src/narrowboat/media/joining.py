@@ -20,6 +20,7 @@ from narrowboat import context
 from narrowboat.errors import SourceError
 from narrowboat.media import beside
 from narrowboat.media.container import opened
+from narrowboat.values import Json
 
 PREVIEW_S = 3.0
 _STILL = 960  # pixels of its longer side, at most
@@ -42,28 +43,37 @@ def join(inputs: dict[str, Any]) -> dict[str, Any]:
     """
     items = [json.loads(line) for line in Path(inputs["items"]).read_text().splitlines()]
     pieces = [Path(inputs["folder"]) / f"segment-{number}.nut" for number in range(len(items))]
-    best = max(range(len(items)), key=lambda number: items[number]["best"][1])
     targets = beside.targets_of(inputs, _MAKERS)
     beside.require_space(targets, sum(piece.stat().st_size for piece in pieces), "writing the overlay")
     with beside.placed([path for _, path in targets]) as parts:
         for (kind, path), part in zip(targets, parts, strict=True):
             with beside.explained(path):
-                _MAKERS[kind](part, pieces, best, items[best]["best"][0], inputs)
+                _MAKERS[kind](part, pieces, items, inputs)
     return beside.outputs(targets)
 
 
-def _overlay(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:
+def _best(items: list[Json]) -> int:
+    """The number of the piece with the picture that shows most."""
+    return max(range(len(items)), key=lambda number: items[number]["best"][1])
+
+
+def _overlay(target: Path, pieces: list[Path], items: list[Json], inputs: dict[str, Any]) -> None:
     start, end = inputs["trim"]
     with opened(inputs["path"], inputs["source"]) as source, _output(target, inputs) as out:
         _mux(out, pieces, start or 0.0, lambda: _sound(source, out, start or 0.0, end), told=True)
 
 
-def _preview(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:
+def _preview(target: Path, pieces: list[Path], items: list[Json], inputs: dict[str, Any]) -> None:
+    """From the piece that shows most on; from an earlier one where less than the preview's length would follow."""
+    best = _best(items)
+    full = (number for number in range(best, 0, -1) if items[-1]["end"] - items[number]["start"] >= PREVIEW_S)
     with _output(target, inputs) as out:
-        _mux(out, pieces[best:], None, lambda: iter(()), longest=PREVIEW_S)
+        _mux(out, pieces[next(full, 0) :], None, lambda: iter(()), longest=PREVIEW_S)
 
 
-def _still(target: Path, pieces: list[Path], best: int, which: int, inputs: dict[str, Any]) -> None:
+def _still(target: Path, pieces: list[Path], items: list[Json], inputs: dict[str, Any]) -> None:
+    best = _best(items)
+    which = items[best]["best"][0]
     with av.open(str(pieces[best])) as piece:
         frame: Any = next(frame for number, frame in enumerate(piece.decode(video=0)) if number == which)
         image = frame.to_image()
@@ -74,7 +84,7 @@ def _still(target: Path, pieces: list[Path], best: int, which: int, inputs: dict
     image.save(target, format="JPEG", quality=85)
 
 
-_MAKERS: dict[str, Callable[[Path, list[Path], int, int, dict[str, Any]], None]] = {
+_MAKERS: dict[str, Callable[[Path, list[Path], list[Json], dict[str, Any]], None]] = {
     "overlay": _overlay,
     "preview": _preview,
     "thumbnail": _still,
