@@ -3,9 +3,10 @@
     python bench/service.py --json figures.json            # 20 clients, 50 uploads, in a box of 512M
     python bench/service.py --kills 20 --json figures.json  # kill -9 in the middle, again and again
 
-Covers: what becomes of every upload, kernel kills, answers 5xx, how long a look at a job takes while workers compute,
+Covers: what becomes of every upload (some are no recordings on purpose: exactly these have to fail, and for their
+source), kernel kills, answers 5xx, how long a look at a job takes while workers compute,
 whether the page is alive, memory of the idle service with its fork server; after kills: every job that was taken in
-ends, none twice, nothing is left in scratch.
+ends, none twice, nothing is left in scratch. Exits 1 when one of these does not hold.
 Does not cover: single requests (``tests/service``).
 """
 
@@ -134,7 +135,7 @@ def load(served: Served, files: list[File], clients: int) -> dict[str, Any]:
     for file in files:
         todo.put(file)
     statuses: Counter[int] = Counter()
-    taken: dict[str, str] = {}
+    taken: dict[str, File] = {}
     looks = Looks(served)
     began = time.perf_counter()
 
@@ -148,7 +149,7 @@ def load(served: Served, files: list[File], clients: int) -> dict[str, Any]:
                 status, answer = served.send(file)
                 statuses[status] += 1
                 if status == 201:
-                    taken[answer["id"]] = file.name
+                    taken[answer["id"]] = file
                     looks.ids.append(answer["id"])
                 if status != 429:
                     break
@@ -160,14 +161,13 @@ def load(served: Served, files: list[File], clients: int) -> dict[str, Any]:
     for thread in threads:
         thread.join()
     sent_s = time.perf_counter() - began
-    states = until_ended(served, list(taken))
+    ended = until_ended(served, list(taken))
     looks.end()
     return {
         "uploads": len(files),
         "taken": len(taken),
         "upload_statuses": {str(status): number for status, number in sorted(statuses.items())},
-        "states": dict(Counter(job["state"] for job in states.values())),
-        "failed_for": dict(Counter(job["reason"]["code"] for job in states.values() if job["state"] == "failed")),
+        **ends(taken, ended),
         "sent_s": round(sent_s, 1),
         "seconds": round(time.perf_counter() - began, 1),
         "looks": len(looks.seconds),
@@ -177,6 +177,21 @@ def load(served: Served, files: list[File], clients: int) -> dict[str, Any]:
         "look_max_ms": milliseconds(looks.seconds, 1.0),
         "page_p99_ms": milliseconds(looks.page, 0.99),
     }
+
+
+def ends(taken: dict[str, File], ended: dict[str, Any]) -> dict[str, Any]:
+    """How the jobs of each kind of file had to end and did, and those that ended otherwise."""
+    kinds: dict[str, dict[str, Any]] = {}
+    wrong = []
+    for job_id, file in taken.items():
+        job = ended[job_id]
+        end = job["reason"]["code"] if job["state"] == "failed" else job["state"]
+        kind = kinds.setdefault(file.path.name, {"jobs": 0, "has_to_end": file.end, "ended": Counter()})
+        kind["jobs"] += 1
+        kind["ended"][end] += 1
+        if end != file.end:
+            wrong.append({"id": job_id, "file": file.name, "state": job["state"], "reason": job["reason"]})
+    return {"kinds": kinds, "ended_otherwise": wrong}
 
 
 def milliseconds(seconds: list[float], part: float) -> float:
@@ -201,7 +216,7 @@ def until_ended(served: Served, ids: list[str]) -> dict[str, Any]:
 def kills(served: Served, files: list[File], count: int, seed: int) -> dict[str, Any]:
     """Send files and kill the supervisor in the middle, so many times; then let it end."""
     chance = random.Random(seed)
-    taken: set[str] = set()
+    taken: dict[str, File] = {}
     todo = list(files)
     for _ in range(count):
         sending = threading.Thread(target=_send_some, args=(served, todo, taken, chance.randint(1, 3)))
@@ -212,22 +227,21 @@ def kills(served: Served, files: list[File], count: int, seed: int) -> dict[str,
         served.start()
     while todo:
         _send_some(served, todo, taken, len(todo))
-    states = until_ended(served, sorted(taken))
+    ended = until_ended(served, sorted(taken))
     listed = json.loads(served.ask("GET", "/v1/jobs?limit=200")[1])
     return {
         "kills": count,
         "taken": len(taken),
         "jobs": listed["total"],
-        "states": dict(Counter(job["state"] for job in states.values())),
-        "failed_for": dict(Counter(job["reason"]["code"] for job in states.values() if job["state"] == "failed")),
+        "jobs_of_files": len(files),
+        **ends(taken, ended),
         "outputs_twice": sum(
-            len(job["outputs"]) != len({out["name"] for out in job["outputs"]}) for job in states.values()
+            len(job["outputs"]) != len({out["name"] for out in job["outputs"]}) for job in ended.values()
         ),
-        "left_in_scratch": [str(path) for path in (served.home / "scratch").rglob("*") if path.is_file()],
     }
 
 
-def _send_some(served: Served, todo: list[File], taken: set[str], count: int) -> None:
+def _send_some(served: Served, todo: list[File], taken: dict[str, File], count: int) -> None:
     for _ in range(min(count, len(todo))):
         file = todo[0]
         try:
@@ -235,7 +249,7 @@ def _send_some(served: Served, todo: list[File], taken: set[str], count: int) ->
         except (OSError, http.client.HTTPException, ValueError):
             return  # it was killed; the file is sent again
         if status == 201:
-            taken.add(answer["id"])
+            taken[answer["id"]] = file
             todo.pop(0)
 
 
@@ -247,6 +261,20 @@ def idle(served: Served) -> dict[str, float]:
         "idle_used_mib": round(memory["used_bytes"] / MIB, 1),
         "idle_peak_mib": round(memory["peak_used_bytes"] / MIB, 1),
     }
+
+
+def failings(figures: dict[str, Any]) -> list[str]:
+    """What has to hold and does not, in words."""
+    answers = [*figures.get("upload_statuses", {}), *figures.get("look_statuses", {})]
+    checks = {
+        "jobs ended otherwise than they had to": figures["ended_otherwise"],
+        "files are left in scratch": figures["left_in_scratch"],
+        "the kernel killed": any(figures["kernel_kills"]),
+        "answers 5xx": any(status.startswith("5") for status in answers),
+        "some jobs are there twice": figures.get("outputs_twice")
+        or figures.get("jobs") != figures.get("jobs_of_files"),
+    }
+    return [said for said, failed in checks.items() if failed]
 
 
 def packs() -> tuple[Path, Path]:
@@ -283,11 +311,12 @@ def main() -> int:
         figures["left_in_scratch"] = len([path for path in (served.home / "scratch").rglob("*") if path.is_file()])
         for name in ("enforced", "kernel_kills", "peak_used"):
             figures[name] = [box[name] for box in served.boxes]
+        figures["failings"] = failings(figures)
     text = json.dumps(figures, indent=2)
     print(text)
     if given.json is not None:
         given.json.write_text(text + "\n")
-    return 0
+    return 1 if figures["failings"] else 0
 
 
 if __name__ == "__main__":

@@ -21,13 +21,18 @@ MIB = 1 << 20
 
 @dataclass(frozen=True)
 class File:
-    """A file to send, and what is asked of it."""
+    """A file to send, what is asked of it, and how its job has to end.
+
+    Attributes:
+        end: ``done``, or the code of the reason for which it has to fail: some files are no recordings on purpose.
+    """
 
     name: str
     pipeline: str
     options: dict[str, object]
     path: Path
     tail: bytes
+    end: str = "done"
 
     def pieces(self) -> Iterator[bytes]:
         with self.path.open("rb") as file:
@@ -137,7 +142,7 @@ def mixed(work: Path, speech: Path, walk: Path, *, hour_s: float, count: int, pd
     short = sound(speech, work / "short.flac", 44)
     moving = video(walk, work / "moving.mp4", 4)
     book = document(work / "book.pdf", pdf_bytes, 100)
-    noise = work / "noise.mp3"
+    noise = work / "noise.mp3"  # made wrong on purpose: its jobs have to fail, for their source
     noise.write_bytes(b"this is no sound\n" * 1000)
     tiny: dict[str, object] = {"model": "local:whisper-tiny.en"}
     shapes: list[tuple[str, Path, str, dict[str, object], Callable[[int], bytes]]] = [
@@ -152,5 +157,6 @@ def mixed(work: Path, speech: Path, walk: Path, *, hour_s: float, count: int, pd
         name, path, pipeline, options, tail = shapes[number % len(shapes)]
         if path == book and number >= 5 * 4:  # a few of these are enough
             name, path, pipeline, options, tail = shapes[1]
-        made.append(File(f"{number}-{name}", pipeline, options, path, tail(number)))
+        end = "source" if path == noise else "done"
+        made.append(File(f"{number}-{name}", pipeline, options, path, tail(number), end))
     return made
