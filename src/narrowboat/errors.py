@@ -207,7 +207,7 @@ class Forbidden(NarrowboatError):
 
 
 class Conflict(NarrowboatError):
-    """What is asked for does not go together with what is there: a key of an earlier request with another body."""
+    """What is asked for does not go together with what is there: a job that has ended, a key of an earlier request."""
 
     code = "conflict"
 

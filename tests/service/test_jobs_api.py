@@ -58,7 +58,8 @@ def test_a_running_job_is_cancelled_and_deleted(service: Served, speech: Path) -
         last = [data["state"] for name, data in events if name == "job"]
     assert last[-1] == "cancelled"
     assert service.leftovers() == []
-    assert service.ask("POST", f"/v1/jobs/{taken['id']}/cancel").status == 400
+    again = service.ask("POST", f"/v1/jobs/{taken['id']}/cancel")
+    assert (again.status, again.json["code"]) == (409, "conflict")
     assert service.ask("DELETE", f"/v1/jobs/{taken['id']}").status == 204
     assert service.get(f"/v1/jobs/{taken['id']}").status == 404
 
@@ -121,6 +122,22 @@ def test_jobs_are_listed_page_by_page(service: Served) -> None:
             400,
             "usage",
             "model",
+        ),
+        (
+            "POST",
+            "/v1/jobs",
+            {"source": "https://x.example/a", "formats": ["summary"]},
+            400,
+            "usage",
+            "formats: summary needs options.summary",
+        ),
+        (
+            "POST",
+            "/v1/jobs",
+            {"pipeline": "outline", "source": "https://x.example/a", "options": {"model": "extractive"}},
+            400,
+            "usage",
+            "without options.model",
         ),
         ("GET", "/v1/jobs?stat=done", None, 400, "usage", "stat"),
         ("GET", "/v1/jobs?state=gone", None, 400, "usage", "state"),

@@ -1,7 +1,7 @@
 """How the service is: for orchestrators, for people, for Prometheus.
 
 Covers: alive, ready, memory, metrics, the document of the operations.
-Does not cover: where the figures come from (``service``).
+Does not cover: where the figures come from (``memory``).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ async def ready(call: Call) -> Response:
 
 async def memory(call: Call) -> Response:
     """What there is of memory, and what uses it."""
-    return JSONResponse(call.service.memory())
+    return JSONResponse(call.service.memory.told())
 
 
 async def figures(call: Call) -> Response:

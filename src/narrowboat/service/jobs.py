@@ -7,12 +7,14 @@ Does not cover: outputs and events (``outputs``, ``events``), what a job is (``r
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 from urllib.parse import urlencode
 
 from starlette.responses import JSONResponse, Response
 
-from narrowboat.errors import MediaType, UsageError
+from narrowboat.errors import Conflict, MediaType, UsageError
 from narrowboat.runner.listing import STATES
 from narrowboat.service.all_kinds import kinds
 from narrowboat.service.forms import FORM_TYPE, Form
@@ -159,7 +161,9 @@ async def shown(call: Call) -> Response:
 
 async def cancel(call: Call) -> Response:
     """Cancel a job."""
-    row = await call.service.runner.cancel((await call.service.row(call.given["id"])).id)
+    row = await call.service.row(call.given["id"])
+    with _in_its_state():
+        row = await call.service.runner.cancel(row.id)
     return JSONResponse(await call.service.shown(row))
 
 
@@ -167,7 +171,18 @@ async def retry(call: Call) -> Response:
     """Run a job again that failed or was cancelled; what was committed is kept."""
     row = await call.service.row(call.given["id"])
     await call.service.watch.look()
-    return JSONResponse(await call.service.shown(await call.service.runner.retry(row.id)))
+    with _in_its_state():
+        row = await call.service.runner.retry(row.id)
+    return JSONResponse(await call.service.shown(row))
+
+
+@contextmanager
+def _in_its_state() -> Iterator[None]:
+    """What a job is not to be asked for as it stands conflicts with its state: the request itself makes sense."""
+    try:
+        yield
+    except UsageError as error:
+        raise Conflict(error.message, hint=error.hint) from None
 
 
 async def delete(call: Call) -> Response:
@@ -230,7 +245,9 @@ OPERATIONS = [
         problems=[404],
     ),
     Operation("GET", "/v1/jobs/{id}", shown, "Look at a job", _JOB, [ID]),
-    Operation("POST", "/v1/jobs/{id}/cancel", cancel, "Cancel a job", _JOB, [ID]),
-    Operation("POST", "/v1/jobs/{id}/retry", retry, "Run a job again that failed or was cancelled", _JOB, [ID]),
+    Operation("POST", "/v1/jobs/{id}/cancel", cancel, "Cancel a job", _JOB, [ID], problems=[409]),
+    Operation(
+        "POST", "/v1/jobs/{id}/retry", retry, "Run a job again that failed or was cancelled", _JOB, [ID], problems=[409]
+    ),
     Operation("DELETE", "/v1/jobs/{id}", delete, "Delete a job and its outputs", {204: Answer("It is gone.")}, [ID]),
 ]

@@ -82,11 +82,19 @@ class Kind:
         unknown = [name for name in chosen if name not in self.formats]
         if unknown:
             raise UsageError(f"{self.name} writes no {unknown[0][:60]!r}", hint=f"it writes {', '.join(self.formats)}")
-        return self.build(options, chosen)
+        try:
+            return self.build(options, chosen)
+        except UsageError as error:  # pipelines speak of options of the command line
+            raise UsageError(_as_asked(error.message), hint=error.hint and _as_asked(error.hint)) from None
 
     def shown(self, options: dict[str, Json]) -> dict[str, Json]:
         """A job's options without those that name places on this machine."""
         return {name: value for name, value in options.items() if name not in self.private}
+
+
+def _as_asked(text: str) -> str:
+    """A message about options of the command line in the words of a request."""
+    return text.replace("--formats", "formats").replace("--", "options.")
 
 
 def model_from_outside(text: str) -> str:

@@ -17,9 +17,9 @@ from urllib.parse import quote
 from starlette.responses import Response, StreamingResponse
 
 from narrowboat.errors import BadRange, NotFound
+from narrowboat.service.files import File
 from narrowboat.service.media_types import media_type
 from narrowboat.service.operations import Answer, Call, Operation, Parameter
-from narrowboat.service.service import File
 from narrowboat.service.shapes import ID
 
 _PIECE = 128 << 10

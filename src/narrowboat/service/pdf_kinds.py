@@ -15,8 +15,6 @@ from narrowboat.pipelines.extract import outline_workflow, split_workflow
 from narrowboat.pipelines.extract import workflow as extract
 from narrowboat.pipelines.extract.document_workflow import COUNT, sections_option
 from narrowboat.pipelines.extract.models_workflow import asking_step, engine
-from narrowboat.runner.pipeline import Pipeline
-from narrowboat.runner.steps import Step
 from narrowboat.service.kinds import MODEL, Kind, Wanted, model_from_outside, object_schema
 from narrowboat.service.schema import Schema
 from narrowboat.values import Json
@@ -70,27 +68,35 @@ def extract_kind() -> Kind:
 
 def split_kind() -> Kind:
     """Sections to files."""
-    return _plain("split", "Split a PDF into sections", split_workflow.PIPELINE, split_workflow.FORMATS, ("sections",))
+    return Kind(
+        name="split",
+        title="Split a PDF into sections",
+        takes=_TAKES,
+        pipeline=split_workflow.PIPELINE,
+        options=object_schema(sections=_SECTIONS, level=_LEVEL),
+        formats=split_workflow.FORMATS,
+        usual=split_workflow.FORMATS,
+        build=_wanted_sections,
+        step=lambda options, cores: COUNT,
+        extra=_EXTRA,
+        folders=("sections",),
+    )
 
 
 def outline_kind() -> Kind:
     """Which sections there are."""
-    return _plain("outline", "Find the sections of a PDF", outline_workflow.PIPELINE, outline_workflow.FORMATS, ())
-
-
-def _plain(name: str, title: str, pipeline: Pipeline, formats: tuple[str, ...], folders: tuple[str, ...]) -> Kind:
+    asked = {**MODEL, "type": ["string", "null"], "default": None, "description": "A language engine to ask for them."}
     return Kind(
-        name=name,
-        title=title,
+        name="outline",
+        title="Find the sections of a PDF",
         takes=_TAKES,
-        pipeline=pipeline,
-        options=object_schema(sections=_SECTIONS, level=_LEVEL),
-        formats=formats,
-        usual=formats,
-        build=_wanted_sections,
-        step=_counting,
+        pipeline=outline_workflow.PIPELINE,
+        options=object_schema(sections=_SECTIONS, level=_LEVEL, model=asked),
+        formats=outline_workflow.FORMATS,
+        usual=outline_workflow.FORMATS,
+        build=_wanted_outline,
+        step=lambda options, cores: asking_step(engine(str(options["model"]))) if options.get("model") else COUNT,
         extra=_EXTRA,
-        folders=folders,
     )
 
 
@@ -102,28 +108,29 @@ def sections_of(options: dict[str, Json]) -> dict[str, Json]:
     return {"by": "file", "each": None, "level": level, "text": json.dumps({"sections": given})}
 
 
-def _counting(options: dict[str, Json], cores: int) -> Step:
-    return COUNT
-
-
 def _wanted_answers(options: dict[str, Json], formats: list[str]) -> Wanted:
     schema = options.get("schema")
-    try:
-        made = extract.options(
-            model=model_from_outside(options.get("model", DEFAULT_LANGUAGE)),
-            prompt=options["prompt"],
-            sections=sections_of(options),
-            schema=None if schema is None else json.dumps(schema),
-            max_tokens=options.get("max_tokens"),
-            cache=default_cache().expanduser().absolute(),
-        )
-    except UsageError as error:  # it speaks of options of the command line
-        raise UsageError(error.message.replace("--", "options."), hint=_in_requests(error.hint)) from None
+    made = extract.options(
+        model=model_from_outside(options.get("model", DEFAULT_LANGUAGE)),
+        prompt=options["prompt"],
+        sections=sections_of(options),
+        schema=None if schema is None else json.dumps(schema),
+        max_tokens=options.get("max_tokens"),
+        cache=default_cache().expanduser().absolute(),
+    )
     return Wanted(made, formats)
 
 
-def _in_requests(hint: str | None) -> str | None:
-    return None if hint is None else hint.replace("--", "options.")
+def _wanted_outline(options: dict[str, Json], formats: list[str]) -> Wanted:
+    model = options.get("model")
+    if model is not None and (options.get("sections", "auto") != "auto" or options.get("level") is not None):
+        raise UsageError("options.model names the sections itself", hint="leave out options.sections and options.level")
+    made = outline_workflow.options(
+        sections=sections_of(options),
+        model=None if model is None else model_from_outside(model),
+        cache=default_cache().expanduser().absolute(),
+    )
+    return Wanted(made, formats)
 
 
 def _wanted_sections(options: dict[str, Json], formats: list[str]) -> Wanted:

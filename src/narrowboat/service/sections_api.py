@@ -17,9 +17,9 @@ from starlette.responses import JSONResponse, Response
 from narrowboat.errors import from_json
 from narrowboat.runner.reading import JobRow
 from narrowboat.service import outputs
+from narrowboat.service.files import File
 from narrowboat.service.operations import JSON_TYPE, Answer, Body, Call, Operation
 from narrowboat.service.pdf_kinds import MOST_SECTIONS
-from narrowboat.service.service import File
 from narrowboat.service.storage import address_of
 from narrowboat.service.waiting import ended
 from narrowboat.values import Json

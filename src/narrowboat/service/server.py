@@ -112,6 +112,8 @@ async def serve(
     tasks = [asyncio.create_task(one) for one in (service.watch.run(), service.sweep(), *beside)]
     serving = asyncio.create_task(server.serve(sockets=[bound]))
     ends = _ends()
+    for task in tasks:
+        task.add_done_callback(lambda done: _ended_by(done, ends, service))
     _say_where(service)
     try:
         await _first(server.up.wait(), serving)
@@ -131,6 +133,14 @@ async def serve(
         if not done.cancelled():
             done.result()
     log("ended")
+
+
+def _ended_by(task: asyncio.Task[None], ends: asyncio.Event, service: Service) -> None:
+    """End in order when something that has to go on for as long as we are up has failed: without it people would wait
+    for what never comes, and whoever started us starts us again."""
+    if not task.cancelled() and task.exception() is not None:
+        service.log("mistake", error=repr(task.exception()))
+        ends.set()
 
 
 def _say_where(service: Service) -> None:

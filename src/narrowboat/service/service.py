@@ -1,7 +1,8 @@
 """The service: what all surfaces share, a thin layer over the runner.
 
 Covers: submitting with admission at the door, a job as it is shown, how jobs end, what goes when its time is over.
-Does not cover: HTTP (``operations`` and the modules of each surface), the life of the process (``server``).
+Does not cover: HTTP (``operations`` and the modules of each surface), the files of jobs (``files``), figures of memory
+(``memory``), the life of the process (``server``).
 """
 
 from __future__ import annotations
@@ -12,22 +13,20 @@ import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from urllib.parse import quote
 
-from narrowboat.disk import free_bytes
-from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, PartlyDone, QueueFull, UsageError
+from narrowboat.errors import Conflict, Interrupted, NarrowboatError, NotFound, QueueFull, UsageError
 from narrowboat.runner.entries import Entry
 from narrowboat.runner.listing import ENDED, job_json
 from narrowboat.runner.reading import JobRow
-from narrowboat.runner.report import enforcement
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.watching import Watching
 from narrowboat.service.all_kinds import kinds
+from narrowboat.service.files import PART, File, written
 from narrowboat.service.forms import Forms
 from narrowboat.service.keys import Keys
 from narrowboat.service.kinds import Kind, Wanted
 from narrowboat.service.logs import Log
-from narrowboat.service.media_types import media_type
+from narrowboat.service.memory import Memory
 from narrowboat.service.metrics import Metrics
 from narrowboat.service.problems import reason, without_places
 from narrowboat.service.watch import Watch
@@ -38,7 +37,6 @@ _ASK_S = 10.0
 #: Seconds that taking a job in may take: a job of the same content that is about to end is waited for.
 _TAKE_S = 60.0
 _SWEEP_S = 60.0
-_PART = "part"  # the format of a file in the folder of an output
 #: Seconds that are said to who is to come again; the last when nothing that runs can tell.
 _SOONEST_S, _LATEST_S, _UNKNOWN_S = 2.0, 600.0, 30.0
 _TELLING = 0.01  # how far a job has to be for its pace to tell anything
@@ -69,26 +67,6 @@ class Settings:
     notices: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class File:
-    """A file that a job has written."""
-
-    format: str
-    path: Path
-    bytes: int
-
-    def to_json(self, job_id: str) -> dict[str, Json]:
-        """As people outside see it."""
-        name = self.path.name
-        return {
-            "name": name,
-            "format": self.format,
-            "bytes": self.bytes,
-            "type": media_type(name),
-            "href": f"/v1/jobs/{job_id}/outputs/{quote(name, safe='')}",
-        }
-
-
 class Service:
     """What the operations work with."""
 
@@ -99,15 +77,15 @@ class Service:
         self.log = log
         self.kinds: dict[str, Kind] = kinds()
         self.forms = Forms(runner, settings.most_upload)
-        self.watch = Watch(runner, self.job, self.memory, self._ended)
-        self.metrics = Metrics(self.memory)
+        self.memory = Memory(runner, self.forms)
+        self.watch = Watch(runner, self.job, self.memory.told, self._ended)
+        self.metrics = Metrics(self.memory.told)
         self.epoch = f"{time.time_ns():x}"
         self.draining = False
         self.watching: Watching | None = None  # of feeds
         self.working: set[str] = set()  # see ``idempotency``
         self.document: dict[str, Json] = {}
         self._taking = 0
-        self._tiers: list[dict[str, Json]] | None = None
 
     # -- taking jobs in -----------------------------------------------------------------------------------------
 
@@ -238,56 +216,9 @@ class Service:
         return None
 
     async def files(self, row: JobRow) -> list[File]:
-        """The files that a job has written: its outputs, and what lies in the folders of those that have one. Of a job
-        that was done in part they count as not written, and are there.
-        """
-        kind, found = self.kinds.get(row.pipeline), []
-        partly = row.reason is not None and row.reason.get("code") == PartlyDone.code
-        for output in await self.runner.journal.outputs(row.id):
-            size = output.bytes if output.written or not partly else _size(output.path)
-            if size is None:
-                continue
-            found.append(File(output.format, output.path, size))
-            if kind is not None and output.format in kind.folders:
-                found += await asyncio.to_thread(_in_folder, output.path.with_suffix(""))
-        return found
-
-    def memory(self) -> dict[str, Json]:
-        """What there is of memory, and what uses it."""
-        status = self.runner.status()
-        memory, space = status.memory, self.runner.keeper.space
-        known = {"queued": 0, "running": 0, **status.counts}
-        return {
-            "status": _health(status.used, memory.limit.bytes, status.pressure),
-            "limit_bytes": memory.limit.bytes,
-            "limit_source": memory.limit.source,
-            "budget_bytes": memory.budget,
-            "reserved_bytes": memory.reserved,
-            "used_bytes": status.used,
-            "peak_used_bytes": status.peak_used,
-            "own_bytes": memory.own,
-            "idle_bytes": memory.idle,
-            "cores": memory.cores,
-            "cores_reserved": memory.cores_reserved,
-            "waiting": memory.waiting,
-            "pressure": status.pressure,
-            "guard": self._guard(),
-            "jobs": {"queued": known["queued"], "running": known["running"]},
-            "scratch": {
-                "in_memory": space.in_memory,
-                "free_bytes": free_bytes(self.runner.home),
-                "promised_bytes": space.promised(),
-                "uploads": self.forms.coming,
-            },
-        }
-
-    def _guard(self) -> list[dict[str, Json]]:
-        if self._tiers is None:
-            self._tiers = [
-                {"name": tier.name, "in_force": tier.in_force, "detail": tier.detail}
-                for tier in enforcement(self.runner)
-            ]
-        return self._tiers
+        """The files that a job has written."""
+        kind = self.kinds.get(row.pipeline)
+        return await written(self.runner, row, () if kind is None else kind.folders)
 
     # -- what happens by itself ---------------------------------------------------------------------------------
 
@@ -310,7 +241,7 @@ class Service:
             await self.watch.look()
         for file in await self.files(row):
             file.path.unlink(missing_ok=True)
-            if file.format == _PART:
+            if file.format == PART:
                 with contextlib.suppress(OSError):  # until the last of them
                     file.path.parent.rmdir()
         await self.runner.keeper.forget(row.id)
@@ -323,28 +254,6 @@ class Service:
             for job_id in await self.runner.journal.ended_before(time.time() - self.settings.keep_s):
                 try:
                     await self.delete(job_id)
-                except NarrowboatError as error:
-                    self.log("job not deleted", job=job_id, reason=error.message)
+                except (NarrowboatError, OSError) as error:
+                    self.log("job not deleted", job=job_id, reason=without_places(str(error), self.runner.home))
             await asyncio.sleep(_SWEEP_S)
-
-
-def _size(path: Path) -> int | None:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return None
-
-
-def _in_folder(folder: Path) -> list[File]:
-    try:
-        paths = sorted(path for path in folder.iterdir() if path.is_file() and not path.name.startswith("."))
-    except OSError:
-        return []
-    return [File(_PART, path, path.stat().st_size) for path in paths]
-
-
-def _health(used: int, limit: int, pressure: str | None) -> str:
-    """Three words that old clients know. Reservations keep use below the limit: neither is a reason to send less."""
-    if pressure is not None:
-        return "critical"
-    return "warning" if used > 0.9 * limit else "healthy"

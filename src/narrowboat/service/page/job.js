@@ -19,7 +19,6 @@ function facts(job) {
   return h("dl", { class: "facts" },
     fact("Work", job.pipeline), fact("Job", job.id), fact("Label", job.label), fact("Submitted", ago(job.created)),
     fact("Took", job.ended && job.started ? duration(job.ended - began) : null),
-    fact("Tries", job.attempts > 0 ? String(job.attempts) : null),
     fact("Overruns", job.overruns ? String(job.overruns) : null),
     fact("Not done again", job.items_resumed ? `${job.items_resumed} items` : null));
 }

@@ -83,18 +83,26 @@ export function jobList() {
   const count = h("p", { class: "count", role: "status" });
   let state = "", next = null, total = 0;
 
+  function counted(now) {
+    total = now;
+    say(count, total ? `${total} ${total === 1 ? "job" : "jobs"}` : "");
+  }
+
+  function drop(id) {
+    if (!rows.has(id)) return;
+    rows.get(id).element.remove();
+    rows.delete(id);
+    counted(total - 1);
+  }
+
   function changed(job) {
-    if (job.gone) {
-      rows.get(job.id)?.element.remove();
-      rows.delete(job.id);
-    } else if (state && !state.split(",").includes(job.state)) {
-      rows.get(job.id)?.element.remove();
-      rows.delete(job.id);
-    } else if (rows.has(job.id)) rows.get(job.id).set(job);
+    if (job.gone || (state && !state.split(",").includes(job.state))) drop(job.id);
+    else if (rows.has(job.id)) rows.get(job.id).set(job);
     else {
       const row = new Row(job, changed);
       rows.set(job.id, row);
       list.prepend(row.element);
+      counted(total + 1);
     }
     empty.hidden = rows.size > 0;
   }
@@ -111,11 +119,10 @@ export function jobList() {
       list.append(row.element);
     }
     next = page.next;
-    total = page.total;
+    counted(page.total);
     more.hidden = !next;
     empty.hidden = rows.size > 0;
     say(empty, state ? "None of these." : "No jobs yet. Drop a file to begin.");
-    say(count, total ? `${total} ${total === 1 ? "job" : "jobs"}` : "");
   }
 
   const filters = h("div", { class: "filters", role: "group", "aria-label": "Which jobs" },

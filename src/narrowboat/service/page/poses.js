@@ -11,7 +11,7 @@ const JOINTS = {
 };
 const MOST_BYTES = 12 << 20; // of the CSV: about three minutes at 30 pictures a second
 const SEEN = 0.5; // visibility below which a joint is not drawn
-const WIDTH = 720, HEIGHT = 220, LEFT = 38, TOP = 26, BOTTOM = 22;
+const WIDEST = 720, HEIGHT = 220, LEFT = 38, TOP = 26, BOTTOM = 22;
 
 /** The beginning of a CSV, whole lines. */
 async function beginning(output) {
@@ -53,25 +53,26 @@ function svg(tag, attributes, ...children) {
 }
 
 class Plot {
-  constructor(series, length, seek) {
+  constructor(series, length, width, seek) {
+    this.width = Math.min(WIDEST, width); // drawn as wide as it is on a phone, so that words keep their size
     this.length = Math.max(length, 0.001);
     this.series = series;
     this.curve = svg("path", { class: "curve" });
     this.head = svg("line", { class: "head", y1: TOP, y2: HEIGHT - BOTTOM, x1: LEFT, x2: LEFT });
-    this.value = svg("text", { x: WIDTH - 4, y: 16, "text-anchor": "end" });
-    const axes = [0, 45, 90, 135, 180].map((degrees) => svg("g", {}, svg("line", { class: "axis", x1: LEFT, x2: WIDTH, y1: this.y(degrees), y2: this.y(degrees) }),
+    this.value = svg("text", { x: this.width - 4, y: 16, "text-anchor": "end" });
+    const axes = [0, 45, 90, 135, 180].map((degrees) => svg("g", {}, svg("line", { class: "axis", x1: LEFT, x2: this.width, y1: this.y(degrees), y2: this.y(degrees) }),
       svg("text", { x: LEFT - 6, y: this.y(degrees) + 4, "text-anchor": "end" }, `${degrees}°`)));
     const ticks = [0, 0.25, 0.5, 0.75, 1].map((part) => svg("text", { x: this.x(part * this.length), y: HEIGHT - 5, "text-anchor": part === 1 ? "end" : part ? "middle" : "start" }, clock(part * this.length)));
-    this.element = svg("svg", { class: "plot", viewBox: `0 0 ${WIDTH} ${HEIGHT}`, role: "img", "aria-label": "The angle of the joint over time" }, ...axes, ...ticks, this.curve, this.head, this.value);
+    this.element = svg("svg", { class: "plot", viewBox: `0 0 ${this.width} ${HEIGHT}`, role: "img", "aria-label": "The angle of the joint over time" }, ...axes, ...ticks, this.curve, this.head, this.value);
     const move = (event) => {
       const box = this.element.getBoundingClientRect();
-      seek(Math.max(0, Math.min(1, ((event.clientX - box.left) / box.width * WIDTH - LEFT) / (WIDTH - LEFT))) * this.length);
+      seek(Math.max(0, Math.min(1, ((event.clientX - box.left) / box.width * this.width - LEFT) / (this.width - LEFT))) * this.length);
     };
     this.element.addEventListener("pointerdown", move);
     this.element.addEventListener("pointermove", (event) => event.buttons && move(event));
   }
 
-  x(time) { return LEFT + ((WIDTH - LEFT) * time) / this.length; }
+  x(time) { return LEFT + ((this.width - LEFT) * time) / this.length; }
   y(degrees) { return TOP + (HEIGHT - BOTTOM - TOP) * (1 - degrees / 180); }
 
   draw(joint) {
@@ -108,7 +109,7 @@ export async function poses(job, view) {
   const start = told.start_s ?? 0, first = found[0][0];
   const time = (frame) => (overlay ? (frame - first) / rate : start + (frame - first) / rate);
   const series = (joint) => found.map(([frame, points]) => [time(frame), angle(points, JOINTS[joint], width / height)]);
-  const plot = new Plot(series, time(found.at(-1)[0]), (when) => { if (video) video.currentTime = when; plot.at(when); });
+  const plot = new Plot(series, time(found.at(-1)[0]), view.clientWidth, (when) => { if (video) video.currentTime = when; plot.at(when); });
   const joint = h("select", { "aria-label": "Joint", on: { change: () => { plot.draw(joint.value); plot.at(video ? video.currentTime : 0); } } },
     Object.keys(JOINTS).map((name) => h("option", { value: name }, name)));
   card.append(h("div", { class: "choices" }, joint), plot.element,

@@ -4,6 +4,10 @@ import { fill, h, say } from "./dom.js";
 import { text } from "./api.js";
 import { size } from "./words.js";
 
+function pagesOf(section) {
+  return `${/^\d+$/.test(section.pages) ? "page" : "pages"} ${section.pages}`;
+}
+
 function answer(section) {
   if (section.status === "failed") return h("p", { class: "error" }, `${section.error.message}.`);
   if (section.status === "nothing_found") return h("p", { class: "hint" }, "Nothing in this section answers that.");
@@ -20,7 +24,7 @@ export async function answers(job, view) {
   if (!output) return;
   const found = JSON.parse(await text(output.href));
   const items = found.sections.map((section) => ({ section, text: JSON.stringify(section).toLowerCase(),
-    element: h("li", { class: `section ${section.status}` }, h("h3", {}, section.name, h("small", {}, ` pages ${section.pages}`)), answer(section),
+    element: h("li", { class: `section ${section.status}` }, h("h3", {}, section.name, h("small", {}, ` ${pagesOf(section)}`)), answer(section),
       section.note ? h("p", { class: "hint" }, section.note) : null) }));
   const count = h("span", { class: "count", role: "status" });
   const search = h("input", { type: "search", placeholder: "Search the answers", "aria-label": "Search the answers", on: { input: () => {
