@@ -10,14 +10,13 @@ Does not cover: work (``service``).
 from __future__ import annotations
 
 import argparse
+import asyncio
 import contextlib
-import http.client
 import json
 import os
 import signal
 import socket
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -28,7 +27,7 @@ from service import BOUNDARY, Served, milliseconds, until_ended
 from service_files import MIB, File, document
 
 STEP_S = 5.0
-FLOOD_THREADS = 16
+FLOOD = 100
 
 
 def resident(pid: int) -> int:
@@ -104,28 +103,25 @@ def _looks(took: list[float], statuses: set[int]) -> dict[str, Any]:
     }
 
 
-def flood(served: Served, job_id: str) -> dict[str, Any]:
-    """As many polls as threads can send, each on a connection that stays open."""
+async def flood(served: Served, job_id: str) -> dict[str, Any]:
+    """As many polls as are answered, each after the last, on connections that stay open."""
     before, took, statuses = resident(served.pid), [], set()
+    request = f"GET /v1/jobs/{job_id} HTTP/1.1\r\nhost: 127.0.0.1\r\n\r\n".encode()
     end = time.perf_counter() + STEP_S
 
-    def poll() -> None:
-        connection = http.client.HTTPConnection(served.url.hostname or "", served.url.port, timeout=60)
+    async def poll() -> None:
+        reader, writer = await asyncio.open_connection(served.url.hostname, served.url.port)
         while (began := time.perf_counter()) < end:
-            connection.request("GET", f"/v1/jobs/{job_id}")
-            answer = connection.getresponse()
-            answer.read()
-            statuses.add(answer.status)
+            writer.write(request)
+            head = (await reader.readuntil(b"\r\n\r\n")).decode().lower()
+            await reader.readexactly(int(head.partition("content-length: ")[2].partition("\r")[0]))
+            statuses.add(int(head.split()[1]))
             took.append(time.perf_counter() - began)
-        connection.close()
+        writer.close()
 
-    threads = [threading.Thread(target=poll) for _ in range(FLOOD_THREADS)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    await asyncio.gather(*(poll() for _ in range(FLOOD)))
     held = resident(served.pid) - before
-    return {"threads": FLOOD_THREADS, "more_mib": round(held / MIB, 2), **_looks(took, statuses)}
+    return {"connections": FLOOD, "more_mib": round(held / MIB, 2), **_looks(took, statuses)}
 
 
 def main() -> int:
@@ -147,7 +143,7 @@ def main() -> int:
             "event_streams": crowd(served, job["id"], 200, stream),
             "downloads_not_read": crowd(served, job["id"], 100, download, href),
             "slow_uploads": crowd(served, job["id"], 32, slow_upload),
-            "flood": flood(served, job["id"]),
+            "flood": asyncio.run(flood(served, job["id"])),
             "supervisor_mib": round(resident(served.pid) / MIB, 1),
         }
         served.end(signal.SIGTERM)

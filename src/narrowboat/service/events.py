@@ -17,7 +17,7 @@ from narrowboat.service.shapes import ID
 from narrowboat.service.watch import State, Watch
 
 MEDIA_TYPE = "text/event-stream"
-#: Streams at the same time. Each costs a connection and a task: about 35 KiB.
+#: Streams at the same time. Each costs a connection and a task: about 28 KiB.
 MOST = 256
 #: Seconds after which a silent stream says that it is alive.
 BEAT_S = 15.0

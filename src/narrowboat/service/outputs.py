@@ -22,7 +22,8 @@ from narrowboat.service.media_types import media_type
 from narrowboat.service.operations import Answer, Call, Operation, Parameter
 from narrowboat.service.shapes import ID
 
-_PIECE = 128 << 10
+#: Bytes that are read and sent at once. Of who does not read what is sent, two of these are in memory.
+_PIECE = 32 << 10
 #: A page that is an output may run its own script and nothing else: no requests, no cookies, no forms, no frames.
 _PAGE_POLICY = (
     "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:"
