@@ -31,14 +31,6 @@ def browser() -> Iterator[Any]:
         made.close()
 
 
-@pytest.fixture(scope="module")
-def service(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """One for all tests of the page; little is too much for it, since what a browser is given here goes by a pipe."""
-    made = Served(tmp_path_factory.mktemp("served") / "home", "--memory", "512M", "--max-upload", "7M")
-    yield made
-    made.close()
-
-
 @pytest.fixture
 def page(browser: Any, service: Served, request: pytest.FixtureRequest) -> Iterator[Any]:
     """The page, opened; it asked nobody else for anything, and nothing went wrong in it."""
@@ -110,9 +102,9 @@ def test_what_went_wrong_is_a_sentence(page: Any) -> None:
     row = _row(page, "a.mp3")
     row.locator(".chip.failed").wait_for()
     assert row.locator(".told").inner_text().startswith("a.mp3 is not media")
-    page.set_input_files("#file", {"name": "b.mp3", "mimeType": "audio/mpeg", "buffer": bytes(8 << 20)})
+    page.set_input_files("#file", {"name": "b.mp3", "mimeType": "audio/mpeg", "buffer": bytes(25 << 20)})
     page.get_by_role("button", name="Start").click()
-    page.get_by_role("alert").filter(has_text="may have 7.0 MiB").wait_for()
+    page.get_by_role("alert").filter(has_text="may have 20.0 MiB").wait_for()
     page.get_by_role("button", name="Start").click()
     assert page.get_by_role("alert").inner_text() == "Choose a file, or give an address."
     page.get_by_label("Or an address").fill("file:///etc/passwd")
