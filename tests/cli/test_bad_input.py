@@ -129,6 +129,8 @@ def test_names_that_a_terminal_would_obey_or_that_are_no_text(cli: Cli) -> None:
     assert done.code == 1
     assert "\x1b" not in done.err + done.out
     assert "3 failed" in done.out
+    assert len([line for line in done.err.splitlines() if line.startswith("✗")]) == 3
+    assert any(line.startswith("✗ two\\nlines.mp3: two\\nlines.mp3 is not media") for line in done.err.splitlines())
     listed = cli.run("jobs")
     assert listed.code == 0
     assert "\x1b" not in listed.out

@@ -23,6 +23,8 @@ from narrowboat.errors import UsageError
         (["transcribe", "x.mp3", "--memory", "0"], "--memory: a size must be above zero"),
         (["transcribe", "x.mp3", "--cores", "none"], "--cores: 'none' is no number above zero"),
         (["transcribe", "x.mp3", "--max-download", "-3"], "--max-download"),
+        (["transcribe", "x.mp3", "--time-limit", "0s"], "--time-limit: '0s' is no time to do anything in"),
+        (["jobs", "--limit", "99999999999"], "use a whole number, 1 to 999999999"),
         (["transcribe", "x.mp3", "--model", "local:whisper-huge"], "there is no speech model 'local:whisper-huge'"),
         (["transcribe", "x.mp3", "--language", "klingon"], "'klingon' is not a language"),
         (["transcribe", "x.mp3", "--model", "local:whisper-tiny.en", "--language", "de"], "knows English only"),

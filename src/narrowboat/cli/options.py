@@ -107,7 +107,7 @@ def size(text: str) -> int:
 def count(text: str) -> int:
     """A whole number above zero."""
     if not re.fullmatch(r"\d{1,9}", text.strip()) or int(text) == 0:
-        raise UsageError(f"{text!r} is no number above zero")
+        raise UsageError(f"{text!r} is no number above zero", hint="use a whole number, 1 to 999999999")
     return int(text)
 
 
@@ -149,6 +149,14 @@ def seconds(text: str) -> float:
     if match is None:
         raise UsageError(f"{text!r} is no length of time", hint="write it as 7d, 12h or 30m")
     return float(match[1]) * _UNITS_S[match[2]]
+
+
+def time_limit(text: str) -> float:
+    """Seconds of ``90s``, above zero."""
+    found = seconds(text)
+    if not found:
+        raise UsageError(f"{text!r} is no time to do anything in", hint="write it as 90s or 2h, or leave it out")
+    return found
 
 
 def moment(text: str) -> float:
@@ -272,7 +280,7 @@ COMMON = (
         "fetch from public addresses alone, redirects and feeds included; for sources that others name (default: off)",
     ),
     Option("--allow-networks", "with --address-guard: let these through too, with commas", networks, "NETWORKS", []),
-    Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", seconds, "TIME"),
+    Option("--time-limit", "fail a job when one try of a step takes longer (default: any time)", time_limit, "TIME"),
     Option(
         "--drain",
         "on SIGTERM, let running jobs end for so long before they are stopped (default: 5s)",

@@ -85,6 +85,11 @@ def _obeyed(char: str) -> bool:
     return unicodedata.category(char) == "Cc" or char in "\u202a\u202b\u202d\u202e\u2066\u2067\u2068"
 
 
+def in_one_line(text: str) -> str:
+    """All of ``text`` on one line: a name may have line ends in it, which are shown as ``\\n``."""
+    return "\\n".join(text.splitlines())
+
+
 def one_line(text: str, width: int) -> str:
     """``text`` on one line, cut in the middle to at most ``width`` characters."""
     text = plain(" ".join(text.split()))

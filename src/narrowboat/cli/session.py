@@ -18,7 +18,7 @@ from typing import Any
 
 from narrowboat.cli.command import INTERRUPTED
 from narrowboat.cli.display import Display, make_display
-from narrowboat.cli.output import Output, duration, near
+from narrowboat.cli.output import Output, duration, in_one_line, near
 from narrowboat.config import caps
 from narrowboat.errors import DiskFull, UsageError, exit_code
 from narrowboat.runner.entries import Entry
@@ -130,7 +130,7 @@ class Session:
     async def _tell(self, entry: Entry) -> None:
         name = name_of(entry.source)
         if entry.state != "done":
-            self._display.result(f"✗ {name}: {entry.error or entry.state}", failed=True)
+            self._display.result(in_one_line(f"✗ {name}: {entry.error or entry.state}"), failed=True)
             return
         outputs = await self._runner.journal.outputs(entry.id)
         paths = ", ".join(near(output.path) for output in outputs if output.written and output.path.exists())
@@ -139,7 +139,7 @@ class Session:
             line += " · already done"
         elif entry.items_resumed:
             line += f" · went on after {entry.items_resumed} {'item' if entry.items_resumed == 1 else 'items'}"
-        self._display.result(line)
+        self._display.result(in_one_line(line))
 
     @contextlib.contextmanager
     def _signals(self) -> Iterator[None]:

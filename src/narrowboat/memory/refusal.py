@@ -8,7 +8,10 @@ from __future__ import annotations
 
 from narrowboat.errors import CannotFit
 from narrowboat.memory.machine import Limit, Room
-from narrowboat.sizes import format_size
+from narrowboat.sizes import MIB, format_size
+
+#: Bytes of room for a supervisor that grows as it works: without it, the limit that is told would not do by then.
+GROWS = 12 * MIB
 
 
 def refusal(
@@ -23,7 +26,7 @@ def refusal(
         room: what the whole tree may use; what others use counts unless only the machine bounds us.
     """
     others = room.others_bytes if room.bound_by != "machine" else 0
-    needed = demand + own + files + headroom + others
+    needed = -(-(demand + own + files + headroom + others + GROWS) // MIB) * MIB
     taken = f"{format_size(own)} for the supervisor, {format_size(headroom)} headroom"
     if files:
         taken += f", {format_size(files)} for files that lie in memory"

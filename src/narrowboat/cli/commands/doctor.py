@@ -19,13 +19,13 @@ from narrowboat.cli.output import Output, table
 from narrowboat.cli.session import where
 from narrowboat.config import CAPS, caps, default_cache, pack_folder
 from narrowboat.engines.catalogue import PACKS, packs, speech_demand, speech_model
+from narrowboat.memory.refusal import GROWS
 from narrowboat.pipelines.transcribe.workflow import PIPELINE
 from narrowboat.runner.survey import survey
 from narrowboat.sizes import MIB, format_size
 
 _LITTLE_DISK = 1 << 30
 _FOR_RESERVE = 16 * MIB
-_GROWS = 12 * MIB
 
 
 def run(values: argparse.Namespace, out: Output) -> int:
@@ -94,7 +94,7 @@ def advice(found: dict[str, Any]) -> Iterator[str]:
 
 def _rounded(size: int) -> str:
     """A size that can be typed: rounded up to 16 MiB, with some room for a supervisor that grows as it works."""
-    return f"{-(-(size + _GROWS) // (16 * MIB)) * 16}M"
+    return f"{-(-(size + GROWS) // (16 * MIB)) * 16}M"
 
 
 def _bound(source: str) -> str:

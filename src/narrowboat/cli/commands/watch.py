@@ -11,6 +11,7 @@ import asyncio
 import time
 from typing import Any
 
+from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.commands import transcribe
 from narrowboat.cli.display import Display
@@ -39,6 +40,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
 def run(values: argparse.Namespace, out: Output) -> int:
     """Watch until a signal comes; with ``--once`` until what is new is done."""
     transcribe.check_speech(values.model)
+    extras.require("feeds", "watching feeds needs")
     values.out = values.out or values.home / "outputs"
     plan = _plan(values)
     check_out(values.out)
