@@ -27,9 +27,9 @@ from typing import Any
 import kills_proof
 from facts import machine
 from feed_site import BAD, MAY_CHANGE, Site, make_sounds, serving
+from figures import Figure, table
 from kills import Bench, files, tail
 from kills_batch import FORMATS, Disturbed, Place
-from transcribe import Figure, table
 
 _CAP = "4M"  # of a download: much more than an episode has
 _SHOWN = 20
