@@ -9,6 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+from fakes.running import EngineServer
 from service_harness import Served, deadline
 
 pikepdf = pytest.importorskip("pikepdf")
@@ -71,14 +72,13 @@ def storage(tmp_path: Path) -> Iterator[str]:
     server.server_close()
 
 
+def stored(storage: str) -> dict[str, str]:
+    return {"NARROWBOAT_STORAGE_URL": f"{storage}/{{id}}", "NARROWBOAT_STORAGE_HEADERS": "apikey: open sesame"}
+
+
 @pytest.fixture
 def served(start: Callable[..., Served], storage: str) -> Served:
-    return start(
-        "--allow-networks",
-        "127.0.0.0/8",
-        NARROWBOAT_STORAGE_URL=f"{storage}/{{id}}",
-        NARROWBOAT_STORAGE_HEADERS="apikey: open sesame",
-    )
+    return start("--allow-networks", "127.0.0.0/8", **stored(storage))
 
 
 def test_extract_split_and_analyze_answer_with_their_own_names(served: Served) -> None:
@@ -142,3 +142,22 @@ def test_poses_by_the_routes_of_before(service: Served, shared_data: Path) -> No
     assert failed["error"]
     assert service.get(f"/api/download/{wrong}/csv").status == 404
     assert service.get(f"/api/download/{wrong}/keys").status == 404
+
+
+def test_who_runs_the_service_names_the_engine_of_extract(
+    start: Callable[..., Served], storage: str, engine_server: EngineServer
+) -> None:
+    engine_server.set(answer="extract")
+    model = f"openai:small@{engine_server.openai_url}"
+    networks = ("--allow-networks", "127.0.0.0/8")
+    served = start(*networks, "--language-model", model, OPENAI_API_KEY="none", **stored(storage))
+    sections = [{"section_name": "Gates", "page_range": "1"}]
+    asked = {
+        "storage_file_id": "books and more/lock.pdf",
+        "sections": sections,
+        "prompt": {"prompt_name": "when", "prompt_text": "When?"},
+    }
+    found = served.ask("POST", "/extract", json_=asked)
+    assert found.status == 200, found.body
+    assert found.json["success"] is True
+    assert len(engine_server.log("chat")) == 1

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+from dataclasses import replace
 from typing import Any
 
 from starlette.responses import JSONResponse, Response
@@ -31,9 +32,8 @@ async def extract(call: Call) -> Response:
     sections = [{"name": one["section_name"], "pages": one["page_range"]} for one in asked["sections"]]
     prompt = asked["prompt"]
     options: dict[str, Json] = {"prompt": prompt["prompt_text"], "sections": sections}
-    if call.service.settings.language_model is not None:
-        options["model"] = call.service.settings.language_model
-    row, found = await _result(call, "extract", asked["storage_file_id"], options, "json")
+    model = call.service.settings.language_model
+    row, found = await _result(call, "extract", asked["storage_file_id"], options, "json", model)
     answered = [_answered(one, prompt, got) for one, got in zip(asked["sections"], found["sections"], strict=True)]
     return JSONResponse({**asked, "sections": answered, **_summed(answered), "job_id": row.id})
 
@@ -79,12 +79,16 @@ async def analyze(call: Call) -> Response:
 
 
 async def _result(
-    call: Call, name: str, file_id: str, options: dict[str, Json], format: str
+    call: Call, name: str, file_id: str, options: dict[str, Json], format: str, model: str | None = None
 ) -> tuple[JobRow, dict[str, Any]]:
-    """A job's row once it has ended, and what it wrote; raises its error when it wrote nothing."""
+    """A job's row once it has ended, and what it wrote; raises its error when it wrote nothing. ``model`` is named by
+    whoever runs the service, and so may have an address, which those of requests may not.
+    """
     service = call.service
     kind = service.kind(name)
     wanted = kind.wanted(options, [format])
+    if model is not None:
+        wanted = replace(wanted, options={**wanted.options, "model": model})
     source = address_of(file_id, service.settings.storage)
     job_id = await service.submit(kind, source, wanted)
     row = await ended(call, job_id)

@@ -17,6 +17,7 @@ from narrowboat.cli.options import Option, count, one_of, port, seconds, size, t
 from narrowboat.cli.output import Output
 from narrowboat.config import caps, not_needed, served, service_keys, webhook_secret
 from narrowboat.errors import UsageError
+from narrowboat.pipelines.extract.models_workflow import asking_step, engine
 from narrowboat.runner.runner import Runner
 from narrowboat.sizes import parse_size
 
@@ -97,7 +98,7 @@ def _settings(values: argparse.Namespace, *, unlocked: bool) -> Settings:
         open=unlocked,
         hosts=("localhost", "127.0.0.1", "::1", values.host),
         storage=None if values.storage_url is None else checked(values.storage_url),
-        language_model=values.language_model,
+        language_model=None if values.language_model is None else _language_model(values.language_model),
         notices=values.webhook is not None,
     )
 
@@ -105,6 +106,13 @@ def _settings(values: argparse.Namespace, *, unlocked: bool) -> Settings:
 def _addresses(text: str) -> list[str]:
     """Addresses with spaces between."""
     return text.split()
+
+
+def _language_model(text: str) -> str:
+    """Its name; raises UsageError when it can't be asked here."""
+    found = engine(text)
+    asking_step(found)
+    return found.name
 
 
 COMMAND = Command(
