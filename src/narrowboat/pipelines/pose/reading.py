@@ -46,10 +46,16 @@ class Told:
 
 
 def told_of(path: Path) -> Told:
-    """From the file itself where it is Parquet, else from ``NAME.json`` beside it."""
+    """From the file itself where it is Parquet, else from ``NAME.json`` beside it.
+
+    Raises:
+        SourceError: it is no file of poses.
+    """
     if path.suffix == ".parquet":
         known = _metadata(path)
         return _told(known.get("facts"), known.get("options"))
+    with path.open(encoding="utf-8", errors="replace", newline="") as file:
+        _check_columns(csv.DictReader(file))
     beside = path.with_name(path.name.removesuffix(".csv").removesuffix(".full") + ".json")
     try:
         summary = json.loads(beside.read_text("utf-8"))
@@ -102,12 +108,16 @@ def _completed(records: Records, last: int, time: float, told: Told) -> Records:
     return both[np.argsort(both["frame"], kind="stable")]
 
 
+def _check_columns(rows: csv.DictReader[str]) -> None:
+    missing = [name for name in _NEEDED if name not in (rows.fieldnames or ())]
+    if missing:
+        raise SourceError(f"it has no column {missing[0]}", hint=_HINT, reason="not_poses")
+
+
 def _csv(path: Path) -> Iterator[Records]:
     with path.open(encoding="utf-8", errors="replace", newline="") as file:
         rows = csv.DictReader(file)
-        missing = [name for name in _NEEDED if name not in (rows.fieldnames or ())]
-        if missing:
-            raise SourceError(f"it has no column {missing[0]}", hint=_HINT, reason="not_poses")
+        _check_columns(rows)
         gathered = _Gathered()
         while part := list(islice(rows, _ROWS)):
             for row in part:
