@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -215,3 +216,13 @@ def test_a_small_model_on_this_machine_answers_and_is_called_one(cli: Cli, tmp_p
     assert section["made_by"] == {"model": "gguf:smollm2", "kind": "small local model"}
     assert section["answer"] and section["usage"]["output_tokens"] > 0
     assert "(small local model)" in (cli.out / "book.answers.md").read_text()
+
+
+def test_two_files_of_the_same_content_have_their_outputs_each(cli: Cli, book: Path) -> None:
+    copy = Path(shutil.copy(book, book.with_name("copy.pdf")))
+    done = cli.run("split", book, copy)
+    assert (done.code, len(cli.jobs())) == (0, 1), done.err
+    assert "copy.pdf has the same content as" in done.err
+    first, second = (read(cli.out / f"{name}.sections.json")["sections"] for name in ("book", "copy"))
+    assert [one["file"].partition("/")[2] for one in first] == [one["file"].partition("/")[2] for one in second]
+    assert all((cli.out / one["file"]).is_file() for one in [*first, *second])

@@ -90,7 +90,7 @@ def submitting(
                 (job_id,) = taken.ids
             if first.setdefault(job_id, source) != source:
                 other = safe_source(first[job_id])
-                display.note(f"{safe_source(source)} has the same content as {other}: one job, named after that")
+                display.note(f"{safe_source(source)} has the same content as {other}: one job for both")
 
         async def address(source: str) -> None:
             async with asking:

@@ -19,6 +19,7 @@ from narrowboat.journal.rows import Claim, JobRow
 from narrowboat.runner.attempts import StepRun
 from narrowboat.runner.calls import CallRun
 from narrowboat.runner.lanes import DOWNLOADS
+from narrowboat.runner.outputs import each_once
 from narrowboat.runner.records import JournalRecord, NoRecord, Record
 from narrowboat.runner.resting import Resting
 from narrowboat.runner.status import Live
@@ -267,8 +268,9 @@ class Job:
     ) -> list[Path]:
         """Write the outputs that are wanted and missing, all of them or none; where they were written.
 
-        The step gets ``targets`` (``[{"format", "path"}]``) beside what is given, and returns ``outputs``
-        (``[{"format", "path", "bytes"}]``).
+        The step gets ``targets`` (``[{"format", "path"}]``, each format once) beside what is given, and returns
+        ``outputs`` (``[{"format", "path", "bytes"}]``). It is run again for a format that is wanted in several places,
+        as where two sources have the same content.
 
         Args:
             formats: of these formats only.
@@ -276,17 +278,19 @@ class Job:
                 is run again. The workflow is to fail with :class:`~narrowboat.errors.PartlyDone` then.
         """
         targets = await self._targets(formats)
-        if not targets:
-            return []
         for folder in {Path(target["path"]).parent for target in targets}:
             make_folder(folder)
-        asked = {**given, "targets": targets, "claim": self._claim.token}  # each claim writes what is missing then
-        result = await self._run(self._key(step), step, asked, {}, at)
-        for output in result["outputs"]:
-            self._wrote.add(Path(output["path"]))
-            if whole:
-                await self._journal.mark_output(self._claim, Path(output["path"]), output["bytes"])
-        return [Path(output["path"]) for output in result["outputs"]]
+        written = []
+        for some in each_once(targets):
+            asked = {**given, "targets": some, "claim": self._claim.token}  # each claim writes what is missing then
+            result = await self._run(self._key(step), step, asked, {}, at)
+            for output in result["outputs"]:
+                path = Path(output["path"])
+                written.append(path)
+                self._wrote.add(path)
+                if whole:
+                    await self._journal.mark_output(self._claim, path, output["bytes"])
+        return written
 
     def discard(self, name: str) -> None:
         """Remove a file in scratch that nothing needs any more, and give its room back. It may be gone already."""

@@ -1,6 +1,6 @@
 """Where a job's outputs go.
 
-Covers: choosing file names so that nothing is overwritten that is not the job's own.
+Covers: choosing file names so that nothing is overwritten that is not the job's own; formats that go to several places.
 Does not cover: writing them (a pipeline's step) or remembering them (``journal/``).
 """
 
@@ -48,6 +48,17 @@ async def want_outputs(journal: Journal, job_id: str, folder: Path, stem: str, f
         written = {row.path for row in await journal.outputs(job_id) if row.written}
         return {path for path in paths if path not in written or not path.exists()}
     raise AssertionError("there is always another number")
+
+
+def each_once(targets: list[dict[str, Json]]) -> list[list[dict[str, Json]]]:
+    """Targets in as few lists as it takes to have no format twice in one."""
+    rounds: list[dict[str, dict[str, Json]]] = []
+    for target in targets:
+        free = next((some for some in rounds if target["format"] not in some), None)
+        if free is None:
+            rounds.append(free := {})
+        free[target["format"]] = target
+    return [list(some.values()) for some in rounds]
 
 
 def _bases(known: Sequence[OutputRow], folder: Path, stem: str, endings: Mapping[str, str]) -> Iterator[str]:
