@@ -221,3 +221,20 @@ def test_a_model_is_asked_which_sections_there_are(cli: Cli, book: Path, engine_
     assert (refused.code, "gives quotes, and names no sections" in refused.err) == (2, True)
     refused = run(cli, "outline", book, "--model", "gemini:flash", "--by", "headings")
     assert (refused.code, "leave out --by and --level" in refused.err) == (2, True)
+
+
+def test_scanned_pages_go_as_pictures_where_no_pdf_is_read(
+    cli: Cli, tmp_path: Path, engine_server: EngineServer
+) -> None:
+    source = pdfs.scan(tmp_path / "scan.pdf")
+    model = f"openai:gpt@{engine_server.openai_url}"
+    asked_for = ("--sections", "pages:3", "--prompt", PROMPT, "--model", model)
+    assert run(cli, "extract", source, *asked_for).code == 0
+    (section,) = answers(cli, "scan")["sections"]
+    assert section["note"] == "pages 1-2 are pictures without text: scanned; asked about as pictures: pages 1-2"
+    (entry,) = engine_server.log("chat")
+    assert [file["mime"] for file in entry["question"]["files"]] == ["image/jpeg", "image/jpeg"]
+    texts = entry["question"]["texts"]
+    assert texts[0].startswith("[page 3]")
+    assert texts[1:3] == ["[page 1, as it looks]", "[page 2, as it looks]"]
+    assert not (cli.home / "scratch").exists()

@@ -16,7 +16,13 @@ from pathlib import Path
 from typing import Any
 
 from narrowboat.errors import CannotFit, DiskFull, EngineError, Interrupted, JournalError, LeaseLost, NarrowboatError
-from narrowboat.pipelines.extract.document_workflow import Document, cutting_demand, opening, reading_demand
+from narrowboat.pipelines.extract.document_workflow import (
+    Document,
+    cutting_demand,
+    drawing_demand,
+    opening,
+    reading_demand,
+)
 from narrowboat.pipelines.extract.models_workflow import Engine
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step, digest
@@ -24,6 +30,8 @@ from narrowboat.values import Facts, Json
 
 CUT = Step("narrowboat.media.pdf_cut:cut", demand=cutting_demand, name="cut")
 TEXTS = Step("narrowboat.pipelines.extract.texts:texts", demand=reading_demand, name="texts")
+#: The same with pictures of scanned pages.
+DRAWN = Step("narrowboat.pipelines.extract.texts:texts", demand=drawing_demand, name="texts and pictures")
 #: Sections that are prepared in one opening of the document, and those that may lie in scratch at a time. In little
 #: memory cutting and calls take turns: then it is better to have many ready.
 TOGETHER, WAITING = 64, 512
@@ -155,16 +163,19 @@ class _Asking:
 
     async def _prepared(self, some: list[Outcome], at: dict[str, Json]) -> list[dict[str, Json]]:
         """The files of some sections. When the step dies of them it is done for each alone, to find the one."""
-        step, ending = (CUT, "pdf") if self._engine.takes == "pdf" else (TEXTS, "jsonl")
+        step, ending = (
+            (CUT, "pdf") if self._engine.takes == "pdf" else (DRAWN if self._engine.looks else TEXTS, "jsonl")
+        )
         sections = [{"file": f"{outcome.key}.{ending}", "ranges": outcome.ranges} for outcome in some]
-        given = {**at, "folder": str(self._job.scratch / "sections"), "sections": sections}
+        folder = str(self._job.scratch / "sections")
+        given = {**at, "folder": folder, "sections": sections, "pictures": self._engine.looks}
         try:
             made: list[dict[str, Json]] = (await self._job.afresh(step, given, self._document.size))["files"]
         except _OF_THE_JOB:
             raise
         except NarrowboatError as error:
             if len(some) == 1:
-                return [{"path": None, "error": error.to_json()}]
+                return [{"path": None, "pictures": [], "error": error.to_json()}]
             return [file for outcome in some for file in await self._prepared([outcome], at)]
         return made
 
@@ -181,9 +192,9 @@ class _Asking:
             outcome.error = error.to_json()
             self._job.log(f"section {outcome.number}, {outcome.name!r}: {error.message}")
         finally:
-            if file["path"] is not None:
+            for path in _files(file):
                 with contextlib.suppress(OSError):
-                    Path(file["path"]).unlink(missing_ok=True)
+                    Path(path).unlink(missing_ok=True)
             self._room.release()
         self.tell(1)
 
@@ -211,14 +222,26 @@ class _Asking:
             "count": self._count,
             "document": self._job.name,
             "model_path": self._model_path,
+            "pictures": file.get("pictures") or [],
         }
-        facts: Facts = {"characters": file.get("characters", 0), "schema": bool(options["schema"])}
+        size = sum(Path(picture["path"]).stat().st_size for picture in at["pictures"])
+        facts: Facts = {
+            "characters": file.get("characters", 0),
+            "picture_bytes": size,
+            "schema": bool(options["schema"]),
+        }
         first = await self._job.run(self._step, given, facts, at=at, key=outcome.key)
         self._answers += 1
         if first["complaint"] is not None:
             given = {**given, "before": first["text"], "complaint": first["complaint"]}
             await self._job.run(self._step, given, facts, at=at, key=_again(outcome.key))
             outcome.key = _again(outcome.key)
+
+
+def _files(file: dict[str, Json]) -> list[str]:
+    """What was prepared of a section: its file, and pictures of its pages."""
+    own = [] if file["path"] is None else [file["path"]]
+    return own + [picture["path"] for picture in file.get("pictures") or []]
 
 
 def _again(key: str) -> str:

@@ -24,6 +24,8 @@ from narrowboat.values import Demand, Facts, Json
 #: looks at all of them. Measured beside the 25 MiB that a worker shares with the fork server at first: 2 and 3 MiB with
 #: 1,200 objects, 32 and 64 with 30,000 (10,000 pages, 2 GB), 79 and 343 with 130,000.
 _OPEN, _READ, _WRITTEN = 32 * MIB, 1000, 2800
+#: Bytes that drawing a page takes beside: a worker that draws scans of 300 dpi has 66 MiB in all.
+_DRAWN = 64 * MIB
 #: The least that all this asks for. These steps run once for a document; a process that stayed would keep its objects.
 COUNT = Step("narrowboat.media.pdf_survey:count_objects", memory="32M", name="count", fresh=True)
 
@@ -36,6 +38,11 @@ MOST_TEXT = 1 * MIB
 def reading_demand(facts: Facts) -> Demand:
     """What a step asks for that has the document open, from how many ``objects`` it has."""
     return Demand(bytes=_OPEN + _READ * int(facts.get("objects") or 0), cores=1)
+
+
+def drawing_demand(facts: Facts) -> Demand:
+    """What a step asks for that draws pages too."""
+    return Demand(bytes=reading_demand(facts).bytes + _DRAWN, cores=1)
 
 
 def cutting_demand(facts: Facts) -> Demand:

@@ -17,12 +17,14 @@ from narrowboat.sizes import MIB
 from narrowboat.values import Demand, Facts
 
 #: Changes whenever the same engine would be asked in other words.
-ASKING = "1"
+ASKING = "2"
 #: Of one call: measured 0.5 MiB, with 32 at once and sections of 4.5 MB to Gemini, what the supervisor has of it
 #: included. JSON Schema adds 20 MiB to the worker, once.
 _CALL, _SCHEMA = 1 * MIB, 1 * MIB
 #: A character of a question in text is held as text, as JSON and as bytes on the wire.
 _A_CHARACTER = 8
+#: A byte of a picture becomes 4/3 of text.
+_A_PICTURES_BYTE = 12
 #: Quotes: at first, and for each character of the section: its sentences and the weights of their words.
 _QUOTES, _QUOTES_A_CHARACTER = 64 * MIB, 40
 
@@ -36,6 +38,7 @@ class Engine:
         version: changes when its answers would change.
         kind: ``"quotes"``, ``"small local model"`` or ``"remote model"``.
         takes: ``"pdf"`` or ``"text"``.
+        looks: it takes pictures beside text.
         remote: where it is a remote one.
         local: where it is on this machine.
     """
@@ -44,6 +47,7 @@ class Engine:
     version: str
     kind: str
     takes: str
+    looks: bool = False
     remote: RemoteModel | None = None
     local: LanguageModel | None = None
 
@@ -57,7 +61,7 @@ def engine(text: str) -> Engine:
     remote = remote_model(text)
     if remote is not None:
         takes = "pdf" if remote.vendor == "gemini" else "text"
-        return Engine(remote.name, f"{remote.name} {ASKING}", "remote model", takes, remote)
+        return Engine(remote.name, f"{remote.name} {ASKING}", "remote model", takes, takes == "text", remote)
     model = language_model(text)
     return Engine(model.name, f"{model.name} {model.version} {ASKING}", model.kind, "text", local=model)
 
@@ -91,7 +95,7 @@ def asking_step(found: Engine) -> Step:
 
 
 def _remote_demand(facts: Facts) -> Demand:
-    text = _A_CHARACTER * int(facts.get("characters") or 0)
+    text = _A_CHARACTER * int(facts.get("characters") or 0) + _A_PICTURES_BYTE * int(facts.get("picture_bytes") or 0)
     return Demand(bytes=_CALL + text + (_SCHEMA if facts.get("schema") else 0), cores=0)
 
 

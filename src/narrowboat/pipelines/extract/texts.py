@@ -1,7 +1,8 @@
 """The text of sections, for engines that read no PDF. Loads in workers only.
 
 Covers: the step :func:`texts`, passages of a page (paragraphs as well as they can be told), scanned pages.
-Does not cover: reading text out of a PDF (``media/pdf_text``), asking (``asking``).
+Does not cover: reading text out of a PDF (``media/pdf_text``), drawing pages (``media/pdf_pictures``), asking
+(``asking``).
 """
 
 from __future__ import annotations
@@ -19,6 +20,8 @@ from narrowboat.media.pdf_text import PageText, page_texts
 from narrowboat.pipelines.extract.ranges import shown
 from narrowboat.values import Json
 
+#: Scanned pages of a section that go along as pictures: 100 to 400 KB each.
+MOST_PICTURES = 20
 #: Characters of a section that are read: 3,000 pages of print.
 MOST_CHARACTERS = 8_000_000
 _ENDS = re.compile(r"[.!?:;…。！？][\"'”’»)\]」]*$")
@@ -28,13 +31,14 @@ _BULLET = re.compile(r"^\s*(?:[•▪◦‣·*–—-]|\(?\d{1,3}[.)]|\(?[a-z][.
 
 
 def texts(inputs: dict[str, Any]) -> dict[str, Json]:
-    """A step. Inputs: ``path``, ``name``, ``password_file``, ``folder``, ``sections`` (``[{"file", "ranges"}]``).
+    """A step. Inputs: ``path``, ``name``, ``password_file``, ``folder``, ``sections`` (``[{"file", "ranges"}]``),
+    ``pictures``: whether scanned pages are drawn, for an engine that looks at pictures.
 
     Writes for each section a file of JSON lines, ``{"page", "text"}``. Pages are numbers in the document, from 1.
 
     Returns:
-        ``files``: for each section ``path``, ``characters``, ``note`` (what readers should know, or None), and
-        ``error`` (JSON) where it has no text at all, else None.
+        ``files``: for each section ``path``, ``characters``, ``pictures`` (``{"page", "path"}`` of each), ``note``
+        (what readers should know, or None), and ``error`` (JSON) where there is nothing to ask about, else None.
 
     Raises:
         SourceError: the document can't be opened.
@@ -46,7 +50,8 @@ def texts(inputs: dict[str, Any]) -> dict[str, Json]:
     for place, section in enumerate(inputs["sections"]):
         numbers = list(dict.fromkeys(n for first, last in section["ranges"] for n in range(first, last + 1)))
         pages = page_texts(inputs["path"], str(inputs["name"]), numbers, password)
-        files.append(_written(pages, numbers, folder / section["file"]))
+        written = _written(pages, numbers, folder / section["file"])
+        files.append(_with_pictures(written, inputs, password) if inputs["pictures"] else written)
         context.progress((place + 1) / len(inputs["sections"]), "text")
     return {"files": files}
 
@@ -114,17 +119,35 @@ def _written(pages: Iterator[PageText], numbers: list[int], path: Path) -> dict[
     return {
         "path": str(path),
         "characters": min(characters, MOST_CHARACTERS),
+        "scanned": scanned,
+        "pictures": [],
         "note": "; ".join(notes + problems[:3]) or None,
         "error": None if error is None else error.to_json(),
     }
+
+
+def _with_pictures(written: dict[str, Any], inputs: dict[str, Any], password: str) -> dict[str, Any]:
+    """The same, with pictures of the first scanned pages."""
+    scanned = written["scanned"]
+    if not scanned:
+        return written
+    from narrowboat.media.pdf_pictures import page_pictures  # it loads Pillow
+
+    start = Path(written["path"]).with_suffix("")
+    drawn = page_pictures(inputs["path"], str(inputs["name"]), scanned[:MOST_PICTURES], password, start)
+    pictures: list[dict[str, Any]] = [{"page": int(path.stem.rpartition("-")[2]), "path": str(path)} for path in drawn]
+    if not pictures:
+        return written
+    note = f"{written['note']}; asked about as pictures: {_numbers([picture['page'] for picture in pictures])}"
+    return {**written, "pictures": pictures, "note": note, "error": None}
 
 
 def _no_text(numbers: list[int], scanned: list[int], problems: list[str]) -> SourceError:
     if scanned:
         return SourceError(
             f"{_pages(scanned)} without text: scanned",
-            hint="use an engine that reads pictures (--model gemini:MODEL), or have a program for OCR add the text,"
-            " such as ocrmypdf",
+            hint="use an engine that looks at pictures (--model gemini:MODEL or openai:MODEL), or have a program for"
+            " OCR add the text, such as ocrmypdf",
             reason="scanned",
             pages=scanned[:100],
         )
