@@ -7,6 +7,7 @@ import os
 import signal
 import wave
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -42,13 +43,24 @@ class Far:
         self.cli = cli
         self.server = server
         self.keys = {"GEMINI_API_KEY": "AIza-planted", "OPENAI_API_KEY": "sk-planted"}
+        self.done: list[Done] = []
         self.keys |= {"GOOGLE_GEMINI_BASE_URL": server.url, "OPENAI_BASE_URL": server.openai_url}
 
     def hears(self, *episodes: Episode) -> None:
         self.server.set(answer="hearing", episodes=[str(one.folder) for one in episodes])
 
     def run(self, episode: Path, *args: object, model: str = "gemini:gemini-2.5-flash", **env: str) -> Done:
-        return self.cli.run("transcribe", episode, "--model", model, *args, **{**self.keys, **env})
+        done = self.cli.run("transcribe", episode, "--model", model, *args, **{**self.keys, **env})
+        self.done.append(done)
+        return done
+
+    def leaks(self) -> list[str]:
+        """Where a key can be read: files, and what commands printed."""
+        files = [path for path in self.cli.folder.rglob("*") if path.is_file()]
+        printed = [text for done in self.done for text in (done.out, done.err)]
+        return [str(path) for path in files if b"planted" in path.read_bytes()] + [
+            text for text in printed if "planted" in text
+        ]
 
     def transcript(self, name: str = "episode") -> dict[str, Any]:
         found: dict[str, Any] = json.loads((self.cli.out / f"{name}.json").read_text())
@@ -73,8 +85,11 @@ class Far:
 
 
 @pytest.fixture
-def far(cli: Cli, engine_server: EngineServer) -> Far:
-    return Far(cli, engine_server)
+def far(cli: Cli, engine_server: EngineServer) -> Iterator[Far]:
+    """Whatever a test does, no key is in a file or in what was printed."""
+    made = Far(cli, engine_server)
+    yield made
+    assert made.leaks() == []
 
 
 def said(transcript: dict[str, Any]) -> list[str]:
@@ -244,8 +259,10 @@ def test_gone_on_with_another_chunk_what_was_answered_stays(far: Far, episode: E
 def test_a_blocked_chunk_fails_the_job_and_only_that_is_asked_again(far: Far, episode: Episode) -> None:
     far.hears(episode)
     far.server.set(faults=[{"kind": "blocked", "nth": [3]}])
-    done = far.run(episode.flac, *ALL, "--chunk", "1m")
+    report = far.cli.folder / "report.json"
+    done = far.run(episode.flac, *ALL, "--chunk", "1m", "--report", report)
     assert done.code == 1
+    assert "blocked" in report.read_text()
     assert "blocked" in done.err + done.out
     assert " to 00:0" in done.err + done.out
     assert list(far.cli.out.iterdir()) == []

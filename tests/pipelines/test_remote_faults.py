@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -72,13 +73,20 @@ class Bench:
 
 
 @pytest.fixture
-def bench(episode: Episode, engine_server: EngineServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Bench:
+def bench(
+    episode: Episode, engine_server: EngineServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Bench]:
+    """Whatever a test does: nothing stays in the remote store, and no key is in a file of the home or the outputs."""
     monkeypatch.setattr(calls, "BACKOFF_S", 0.05)
     monkeypatch.setenv("GEMINI_API_KEY", "AIza-planted")
     monkeypatch.setenv("OPENAI_API_KEY", "sk-planted")
     monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", engine_server.url)
     monkeypatch.setenv("OPENAI_BASE_URL", engine_server.openai_url)
-    return Bench(episode, engine_server, tmp_path)
+    yield Bench(episode, engine_server, tmp_path)
+    assert engine_server.files() == []
+    written = [path for path in tmp_path.rglob("*") if path.is_file()]
+    assert any(path.name == "journal.db" for path in written)
+    assert [path for path in written if b"planted" in path.read_bytes()] == []
 
 
 def test_all_that_passes_passes(bench: Bench) -> None:
@@ -87,15 +95,14 @@ def test_all_that_passes_passes(bench: Bench) -> None:
     assert bench.run("503", None, "cut", "malformed", "not_json", wait) is None
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
-    assert bench.server.files() == []
 
 
-def test_a_hang_is_given_up_and_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("vendor", ["gemini", "openai"])
+def test_a_hang_is_given_up_and_tried_again(bench: Bench, monkeypatch: pytest.MonkeyPatch, vendor: str) -> None:
     monkeypatch.setattr(calls, "CALL_S", 2.0)
-    assert bench.run(None, "hang") is None
+    assert bench.run(None, "hang", vendor=vendor) is None
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
-    assert bench.server.files() == []
 
 
 def test_files_that_fail_on_their_way_leave_nothing(bench: Bench) -> None:
@@ -113,7 +120,6 @@ def test_files_that_fail_on_their_way_leave_nothing(bench: Bench) -> None:
     assert bench.run(*lost, *taken, *kept) is None
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
-    assert bench.server.files() == []
 
 
 def test_an_empty_answer_where_somebody_speaks_is_told(bench: Bench) -> None:
@@ -131,7 +137,6 @@ def test_what_is_cut_off_is_cut_smaller(bench: Bench) -> None:
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
     assert bench.transcript["usage"]["calls"] == len(bench.server.log("generate"))
-    assert bench.server.files() == []
 
 
 def test_what_is_cut_off_however_short_it_is_fails(bench: Bench) -> None:
@@ -139,7 +144,6 @@ def test_what_is_cut_off_however_short_it_is_fails(bench: Bench) -> None:
     assert error is not None
     assert error.code == "engine"
     assert "cut off even for so short a stretch" in error.message
-    assert bench.server.files() == []
 
 
 def test_an_answer_that_ends_early_is_asked_for_again_in_pieces(bench: Bench) -> None:
@@ -153,17 +157,18 @@ def test_an_answer_that_ends_early_is_asked_for_again_in_pieces(bench: Bench) ->
     assert any("the engine gave no words" in line for line in bench.history)
 
 
-def test_what_fails_for_good_waits_for_those_on_their_way(bench: Bench) -> None:
-    error = bench.run({"kind": "400", "nth": [2]})
+@pytest.mark.parametrize(("vendor", "kind"), [("gemini", "400"), ("gemini", "blocked"), ("openai", "400")])
+def test_what_fails_for_good_waits_for_those_on_their_way(bench: Bench, vendor: str, kind: str) -> None:
+    """Also of a block, which OpenAI's transcriptions have no word for: there it is a refusal."""
+    error = bench.run({"kind": kind, "nth": [2]}, vendor=vendor)
     assert error is not None
     assert error.code == "engine"
     assert error.message.startswith("00:0")
     paid = bench.answered()
-    assert bench.run() is None
+    assert bench.run(vendor=vendor) is None
     assert bench.is_whole()
     assert set(bench.answered().values()) == {1}
     assert set(paid) <= set(bench.answered())
-    assert bench.server.files() == []
 
 
 def test_five_failures_in_a_row_are_the_end(bench: Bench) -> None:
@@ -173,7 +178,6 @@ def test_five_failures_in_a_row_are_the_end(bench: Bench) -> None:
     assert error.message.startswith("00:00:00 to 00:0")
     assert error.message.endswith("(5 times in a row)")
     assert len(bench.server.log("generate")) == 5  # the first chunk alone: nobody else was sent
-    assert bench.server.files() == []
 
 
 def test_servers_like_openai_have_the_same_rules(bench: Bench) -> None:
