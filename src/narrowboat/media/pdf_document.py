@@ -44,7 +44,7 @@ def opened(path: str | Path, name: str, password: str = "") -> Iterator[pikepdf.
         with explained(name), pikepdf.open(path, password=password, access_mode=pikepdf.AccessMode.stream) as document:
             yield document
     except pikepdf.PasswordError:
-        raise _locked(name, given=bool(password)) from None
+        raise locked(name, given=bool(password)) from None
     except OSError as error:
         raise SourceError(f"{name} can't be read: {error.strerror or error}") from None
 
@@ -133,7 +133,8 @@ def read_password(file: str | None) -> str:
     return line.decode("utf-8", "replace").rstrip("\r\n")
 
 
-def _locked(name: str, *, given: bool) -> SourceError:
+def locked(name: str, *, given: bool) -> SourceError:
+    """That a document can't be opened without its password, or with the one that was ``given``."""
     if given:
         return SourceError(f"{name} is encrypted, and the password is not the one", reason="password")
     return SourceError(

@@ -21,7 +21,7 @@ import pypdfium2
 from pypdfium2 import raw
 
 from narrowboat.errors import SourceError
-from narrowboat.media.pdf_document import MOST_UNFOLDED, opened, pages_of
+from narrowboat.media.pdf_document import MOST_UNFOLDED, locked, opened, pages_of
 from narrowboat.media.pdf_unfold import Unfolding
 from narrowboat.sizes import format_size
 
@@ -78,6 +78,8 @@ def document_of(path: str | Path, name: str, password: str) -> pypdfium2.PdfDocu
     try:
         return pypdfium2.PdfDocument(path, password=password or None)
     except pypdfium2.PdfiumError as error:
+        if "password" in str(error).lower():
+            raise locked(name, given=bool(password)) from None
         raise SourceError(f"the text of {name} can't be read: {error}", reason="damaged") from None
 
 
