@@ -29,8 +29,19 @@ TWO_CITIES = (
     "so far like the present period, that some of its noisiest authorities insisted on its being received, for good "
     "or for evil, in the superlative degree of comparison only."
 )
-_RATE = 22_050
-_BIT_RATE = 48_000
+
+
+@dataclass(frozen=True)
+class Form:
+    """How an episode is encoded: Hz, layout, bits a second."""
+
+    rate: int = 22_050
+    layout: str = "mono"
+    bit_rate: int = 48_000
+
+
+#: As podcasts most often are.
+PODCAST = Form(44_100, "stereo", 128_000)
 
 
 @dataclass(frozen=True)
@@ -79,16 +90,16 @@ def error_rate(texts: list[str], heard: list[str]) -> float:
     return 100 * float(jiwer.wer([normal(text) for text in texts], [normal(text) for text in heard]))
 
 
-def episode(path: Path, seconds: float, skip: float = 0) -> Path:
+def episode(path: Path, seconds: float, skip: float = 0, form: Form = Form()) -> Path:
     """An mp3 of ``seconds`` of speech at ``path``: the recording from ``skip`` seconds on, again and again.
 
     The recording is encoded once and its packets are written as often as it takes, so that ten hours are made in
     seconds and in little memory.
     """
     speech = RECORDED / "dictation.mp3"
-    loop = path.with_name("loop.mp3")
+    loop = path.with_name(f"loop-{form.rate}-{form.layout}.mp3")
     if not loop.exists():
-        _encode(speech if speech.exists() else sample(), loop)
+        _encode(speech if speech.exists() else sample(), loop, form)
     with av.open(str(loop)) as source, av.open(str(path), "w", format="mp3") as target:
         stream: Any = source.streams.audio[0]
         packets: list[tuple[bytes, Any]] = [
@@ -123,16 +134,17 @@ def joined(path: Path, files: list[Path]) -> Path:
     return path
 
 
-def _encode(source: Path, target: Path) -> None:
+def _encode(source: Path, target: Path, form: Form) -> None:
     with av.open(str(source)) as speech, av.open(str(target), "w", format="mp3") as out:
-        stream: Any = out.add_stream("mp3", rate=_RATE, layout="mono", bit_rate=_BIT_RATE)
-        for frame in _resampled(speech):
+        stream: Any = out.add_stream("mp3", rate=form.rate, layout=form.layout, bit_rate=form.bit_rate)
+        for frame in _resampled(speech, form):
             out.mux(stream.encode(frame))
         out.mux(stream.encode(None))
 
 
-def _resampled(speech: Any) -> Iterator[Any]:
-    resampler = av.AudioResampler(format="fltp", layout="mono", rate=_RATE, frame_size=576)
+def _resampled(speech: Any, form: Form) -> Iterator[Any]:
+    frame = 1152 if form.rate >= 32_000 else 576
+    resampler = av.AudioResampler(format="fltp", layout=form.layout, rate=form.rate, frame_size=frame)
     for frame in speech.decode(audio=0):
         yield from resampler.resample(frame)
     yield from resampler.resample(None)

@@ -1,0 +1,238 @@
+"""Speech by an engine that is far away: many calls at once in little memory, against one at a time and no limit.
+
+    python bench/remote.py --json figures.json
+    python bench/remote.py --quick
+
+Covers: two-hour episodes served on loopback, a fake engine (``tests/fakes``) that takes its time, ``narrowboat
+transcribe`` in a real memory box, the same one call at a time, the same without a limit, and the way this used to be
+done (``remote_old_way.py``) in as much memory as it takes. Does not cover: what is heard (the answers are canned; the
+tests compare words), other engines.
+
+The engine and the web server are outside of the box, on the same cores. ``bench/README.md`` says how to read it.
+"""
+
+from __future__ import annotations
+
+import argparse
+import contextlib
+import http.server
+import json
+import shutil
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from functools import partial
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import box
+import speech
+from facts import machine
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent / "tests"))
+
+running: Any = import_module("fakes.running").running  # from the tests' folder
+
+MIB = 1 << 20
+PARTS = ("box", "alone", "unlimited", "old")
+
+
+@dataclass(frozen=True)
+class Size:
+    """How much is done: episodes at once, and with one call at a time; seconds of each, and of an answer."""
+
+    episodes: int = 20
+    alone: int = 2
+    seconds: float = 7200.0
+    chunk_s: int = 600
+    latency_s: float = 10.0
+    limit_mib: int = 256
+
+
+QUICK = Size(episodes=6, alone=1, seconds=1800.0, chunk_s=300, latency_s=3.0)
+
+
+@dataclass(frozen=True)
+class Figure:
+    """A line of the table: a figure, and the bound that it should keep to (None: just told)."""
+
+    name: str
+    value: float
+    unit: str
+    bound: str = ""
+    holds: bool | None = None
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run, measured from outside; the calls that the engine answered, how many at most at once, and what it held
+    of ours at the end.
+    """
+
+    name: str
+    episodes: int
+    measured: box.Measured
+    calls: int = 0
+    most_at_once: int = 0
+    files_left: int = 0
+    report: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def an_hour(self) -> float:
+        """Episodes an hour."""
+        return 3600 * self.episodes / self.measured.wall_s
+
+
+class Bench:
+    """Runs the command and keeps what comes of it."""
+
+    def __init__(self, work: Path, size: Size, web: str) -> None:
+        self._work = work
+        self.size = size
+        self._web = web
+        self.runs: dict[str, Run] = {}
+        self.figures: list[Figure] = []
+
+    def transcribe(self, name: str, episodes: int, limit_mib: int | None = None, **caps: str) -> None:
+        """Transcribe so many episodes.
+
+        Raises:
+            SystemExit: the command failed; its output has been shown.
+        """
+        print(f"... {name}", file=sys.stderr, flush=True)
+        folder = Path(tempfile.mkdtemp(dir=self._work))
+        answer = json.dumps({"json": canned(self.size.chunk_s)})
+        switches = ["--latency", str(self.size.latency_s), "--set", f"answer={answer}", "--set", "keep_files=false"]
+        with running(*switches) as engine:
+            command = [sys.executable, "-m", "narrowboat", "transcribe", *self._sources(episodes), "--quiet"]
+            command += ["--model", f"gemini:gemini-2.5-flash@{engine.url}", "--chunk", f"{self.size.chunk_s}s"]
+            command += ["--home", str(folder / "home"), "--out", str(folder / "out")]
+            command += ["--report", str(folder / "report.json"), "--formats", "txt,json"]
+            measured = box.run(command, limit_mib * MIB if limit_mib else None, {"GEMINI_API_KEY": "none", **caps})
+            if measured.rc:
+                sys.exit(f"{name}: the command ended with {measured.rc}: {' '.join(command)}")
+            paid, left = engine.state()["paid"], len(engine.files())
+        report = json.loads((folder / "report.json").read_text("utf-8"))
+        self.runs[name] = Run(name, episodes, measured, paid["answered"], paid["most"], left, report)
+        shutil.rmtree(folder)
+
+    def old_way(self, source: Path) -> None:
+        """One episode as it used to be done: all of it in memory. The engine is left out."""
+        print("... the old way", file=sys.stderr, flush=True)
+        command = [sys.executable, str(HERE / "remote_old_way.py"), str(source), str(self.size.chunk_s)]
+        self.runs["old"] = Run("old", 1, box.run(command))
+
+    def tell(self, name: str, value: float, unit: str, bound: float | None = None, *, least: bool = False) -> None:
+        """Add a figure; it should be at most ``bound``, or at least with ``least``."""
+        holds = None if bound is None else value >= bound if least else value <= bound
+        sign = "" if bound is None else f"{'≥' if least else '≤'} {bound:g}"
+        self.figures.append(Figure(name, value, unit, sign, holds))
+
+    def _sources(self, episodes: int) -> list[str]:
+        return [f"{self._web}/episode-{number:02}.mp3" for number in range(episodes)]
+
+
+def canned(seconds: int) -> dict[str, Any]:
+    """An answer about a chunk, as long as the speech in it would be: a sentence every eight seconds."""
+    text = "This is a sentence of about the length that people say in the middle of a talk about boats and locks."
+    times = [(at, min(seconds, at + 8)) for at in range(0, seconds, 8)]
+    segments = [
+        {"start": f"{a // 60:02}:{a % 60:02}.0", "end": f"{b // 60:02}:{b % 60:02}.0", "speaker": "Host", "text": text}
+        for a, b in times
+    ]
+    return {"language": "en", "speakers": [{"label": "Host", "name": "", "voice": "calm"}], "segments": segments}
+
+
+@contextlib.contextmanager
+def web_server(folder: Path) -> Iterator[str]:
+    """The files of a folder on loopback."""
+    handler = type("Quiet", (http.server.SimpleHTTPRequestHandler,), {"log_message": lambda *_: None})
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), partial(handler, directory=str(folder)))
+    thread = threading.Thread(target=server.serve_forever, daemon=True)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+def told(bench: Bench) -> None:
+    """The figures of what was run."""
+    runs = bench.runs
+    for name, run in runs.items():
+        bench.tell(f"{name}: peak used", run.measured.peak_used / MIB, "MiB")
+        bench.tell(f"{name}: episodes an hour", run.an_hour, "")
+        bench.tell(f"{name}: CPU seconds an episode", run.measured.cpu_s / run.episodes, "")
+        if name != "old":
+            bench.tell(f"{name}: calls at once, at most", run.most_at_once, "")
+            bench.tell(f"{name}: files left in the remote store", run.files_left, "", 0)
+    boxed = runs.get("box")
+    if boxed is None:
+        return
+    if boxed.measured.kernel_kills is not None:
+        bench.tell("box: kernel kills", boxed.measured.kernel_kills, "", 0)
+    if "alone" in runs:
+        bench.tell("box ÷ one call at a time", boxed.an_hour / runs["alone"].an_hour, "", 10, least=True)
+    if "unlimited" in runs:
+        bench.tell("box ÷ unlimited", boxed.an_hour / runs["unlimited"].an_hour, "", 0.95, least=True)
+    if "old" in runs:
+        bench.tell("old way ÷ box, peak", runs["old"].measured.peak_used / boxed.measured.peak_used, "")
+
+
+def table(figures: list[Figure]) -> str:
+    marks = {None: "", True: "ok", False: "NOT KEPT"}
+    rows = [(f.name, f"{f.value:,.2f} {f.unit}".strip(), f.bound, marks[f.holds]) for f in figures]
+    widths = [max(len(row[column]) for row in rows) for column in range(4)]
+    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
+
+
+def measured(work: Path, size: Size, parts: list[str]) -> Bench:
+    """Make the episodes and run the parts."""
+    source = speech.episode(work / "episode.mp3", size.seconds, form=speech.PODCAST)
+    folder = work / "web"
+    folder.mkdir()
+    for number in range(size.episodes):
+        (folder / f"episode-{number:02}.mp3").hardlink_to(source)
+    with web_server(folder) as web:
+        bench = Bench(work, size, web)
+        if "box" in parts:
+            bench.transcribe("box", size.episodes, size.limit_mib)
+        if "alone" in parts:
+            bench.transcribe("alone", size.alone, None, GEMINI_API_CONCURRENCY="1")
+        if "unlimited" in parts:
+            bench.transcribe("unlimited", size.episodes)
+        if "old" in parts:
+            bench.old_way(source)
+    told(bench)
+    return bench
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description="Many calls of a remote engine at once in little memory.")
+    parser.add_argument("--quick", action="store_true", help="a small form, two minutes")
+    parser.add_argument("--only", default=",".join(PARTS), help=f"of {','.join(PARTS)}")
+    parser.add_argument("--episodes", type=int, help="how many at once")
+    parser.add_argument("--json", type=Path, metavar="FILE", help="write everything that was measured")
+    args = parser.parse_args()
+    size = QUICK if args.quick else Size()
+    if args.episodes:
+        size = Size(**{**asdict(size), "episodes": args.episodes})
+    about = machine("av", "google-genai")
+    with tempfile.TemporaryDirectory(prefix="bench-remote-") as folder:
+        bench = measured(Path(folder), size, args.only.split(","))
+    print(table(bench.figures))
+    if args.json:
+        runs = [asdict(run) for run in bench.runs.values()]
+        figures = [asdict(figure) for figure in bench.figures]
+        found = {"machine": about, "size": asdict(size), "figures": figures, "runs": runs}
+        args.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
+    return int(any(figure.holds is False for figure in bench.figures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
