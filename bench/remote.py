@@ -31,6 +31,7 @@ from typing import Any
 import box
 import speech
 from facts import machine
+from figures import Figure, figure, table
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -54,17 +55,6 @@ class Size:
 
 
 QUICK = Size(episodes=6, alone=1, seconds=1800.0, chunk_s=300, latency_s=3.0)
-
-
-@dataclass(frozen=True)
-class Figure:
-    """A line of the table: a figure, and the bound that it should keep to (None: just told)."""
-
-    name: str
-    value: float
-    unit: str
-    bound: str = ""
-    holds: bool | None = None
 
 
 @dataclass(frozen=True)
@@ -95,7 +85,6 @@ class Bench:
         self.size = size
         self._web = web
         self.runs: dict[str, Run] = {}
-        self.figures: list[Figure] = []
 
     def transcribe(self, name: str, episodes: int, limit_mib: int | None = None, **caps: str) -> None:
         """Transcribe so many episodes.
@@ -126,12 +115,6 @@ class Bench:
         command = [sys.executable, str(HERE / "remote_old_way.py"), str(source), str(self.size.chunk_s)]
         self.runs["old"] = Run("old", 1, box.run(command))
 
-    def tell(self, name: str, value: float, unit: str, bound: float | None = None, *, least: bool = False) -> None:
-        """Add a figure; it should be at most ``bound``, or at least with ``least``."""
-        holds = None if bound is None else value >= bound if least else value <= bound
-        sign = "" if bound is None else f"{'≥' if least else '≤'} {bound:g}"
-        self.figures.append(Figure(name, value, unit, sign, holds))
-
     def _sources(self, episodes: int) -> list[str]:
         return [f"{self._web}/episode-{number:02}.mp3" for number in range(episodes)]
 
@@ -161,37 +144,37 @@ def web_server(folder: Path) -> Iterator[str]:
         server.server_close()
 
 
-def told(bench: Bench) -> None:
+def told(runs: dict[str, Run]) -> list[Figure]:
     """The figures of what was run."""
-    runs = bench.runs
+    figures = []
     for name, run in runs.items():
-        bench.tell(f"{name}: peak used", run.measured.peak_used / MIB, "MiB")
-        bench.tell(f"{name}: episodes an hour", run.an_hour, "")
-        bench.tell(f"{name}: CPU seconds an episode", run.measured.cpu_s / run.episodes, "")
+        figures.append(figure(f"{name}: peak used", run.measured.peak_used / MIB, "MiB"))
+        figures.append(figure(f"{name}: wall", run.measured.wall_s, "s"))
+        figures.append(figure(f"{name}: CPU an episode", run.measured.cpu_s / run.episodes, "s"))
         if name != "old":
-            bench.tell(f"{name}: calls at once, at most", run.most_at_once, "")
-            bench.tell(f"{name}: files left in the remote store", run.files_left, "", 0)
-    boxed = runs.get("box")
-    if boxed is None:
-        return
+            figures.append(figure(f"{name}: episodes an hour", run.an_hour, ""))
+            figures.append(figure(f"{name}: calls at once, at most", run.most_at_once, ""))
+            figures.append(figure(f"{name}: files left in the remote store", run.files_left, "", 0))
+    if "box" in runs:
+        figures += compared(runs)
+    return figures
+
+
+def compared(runs: dict[str, Run]) -> list[Figure]:
+    """What is done in the box against the others that were run."""
+    boxed, figures = runs["box"], []
     if boxed.measured.kernel_kills is not None:
-        bench.tell("box: kernel kills", boxed.measured.kernel_kills, "", 0)
+        figures.append(figure("box: kernel kills", boxed.measured.kernel_kills, "", 0))
     if "alone" in runs:
-        bench.tell("box ÷ one call at a time", boxed.an_hour / runs["alone"].an_hour, "", 10, least=True)
+        figures.append(figure("box ÷ one call at a time", boxed.an_hour / runs["alone"].an_hour, "", 10, least=True))
     if "unlimited" in runs:
-        bench.tell("box ÷ unlimited", boxed.an_hour / runs["unlimited"].an_hour, "", 0.95, least=True)
+        figures.append(figure("box ÷ unlimited", boxed.an_hour / runs["unlimited"].an_hour, "", 0.95, least=True))
     if "old" in runs:
-        bench.tell("old way ÷ box, peak", runs["old"].measured.peak_used / boxed.measured.peak_used, "")
+        figures.append(figure("old way ÷ box, peak", runs["old"].measured.peak_used / boxed.measured.peak_used, ""))
+    return figures
 
 
-def table(figures: list[Figure]) -> str:
-    marks = {None: "", True: "ok", False: "NOT KEPT"}
-    rows = [(f.name, f"{f.value:,.2f} {f.unit}".strip(), f.bound, marks[f.holds]) for f in figures]
-    widths = [max(len(row[column]) for row in rows) for column in range(4)]
-    return "\n".join("  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) for row in rows)
-
-
-def measured(work: Path, size: Size, parts: list[str]) -> Bench:
+def measured(work: Path, size: Size, parts: list[str]) -> dict[str, Run]:
     """Make the episodes and run the parts."""
     source = speech.episode(work / "episode.mp3", size.seconds, form=speech.PODCAST)
     folder = work / "web"
@@ -208,8 +191,7 @@ def measured(work: Path, size: Size, parts: list[str]) -> Bench:
             bench.transcribe("unlimited", size.episodes)
         if "old" in parts:
             bench.old_way(source)
-    told(bench)
-    return bench
+    return bench.runs
 
 
 def main() -> int:
@@ -224,14 +206,14 @@ def main() -> int:
         size = Size(**{**asdict(size), "episodes": args.episodes})
     about = machine("av", "google-genai")
     with tempfile.TemporaryDirectory(prefix="bench-remote-") as folder:
-        bench = measured(Path(folder), size, args.only.split(","))
-    print(table(bench.figures))
+        runs = measured(Path(folder), size, args.only.split(","))
+    figures = told(runs)
+    print(table(figures))
     if args.json:
-        runs = [asdict(run) for run in bench.runs.values()]
-        figures = [asdict(figure) for figure in bench.figures]
-        found = {"machine": about, "size": asdict(size), "figures": figures, "runs": runs}
+        found = {"machine": about, "size": asdict(size), "figures": [asdict(one) for one in figures]}
+        found["runs"] = [asdict(run) for run in runs.values()]
         args.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    return int(any(figure.holds is False for figure in bench.figures))
+    return int(any(one.holds is False for one in figures))
 
 
 if __name__ == "__main__":
