@@ -17,6 +17,7 @@ import argparse
 import contextlib
 import http.server
 import json
+import random
 import shutil
 import sys
 import tempfile
@@ -119,14 +120,23 @@ class Bench:
         return [f"{self._web}/episode-{number:02}.mp3" for number in range(episodes)]
 
 
+_WORDS = """
+boat lock water keeper gate coal mill tunnel bridge horse rope winter morning river stone fire town market bread letter
+garden road carter window summer evening child story wheel field harvest village basket candle meadow
+"""
+
+
 def canned(seconds: int) -> dict[str, Any]:
-    """An answer about a chunk, as long as the speech in it would be: a sentence every eight seconds."""
-    text = "This is a sentence of about the length that people say in the middle of a talk about boats and locks."
-    times = [(at, min(seconds, at + 8)) for at in range(0, seconds, 8)]
-    segments = [
-        {"start": f"{a // 60:02}:{a % 60:02}.0", "end": f"{b // 60:02}:{b % 60:02}.0", "speaker": "Host", "text": text}
-        for a, b in times
-    ]
+    """An answer about a chunk, as long as the speech in it would be: a sentence every eight seconds, none like another.
+    (What an engine says again and again would be asked about once more, in pieces.)
+    """
+    chance = random.Random(1)
+    segments = []
+    for at in range(0, seconds, 8):
+        end = min(seconds, at + 8)
+        text = f"The {' and the '.join(chance.sample(_WORDS.split(), 7))} were seen."
+        times = {"start": f"{at // 60:02}:{at % 60:02}.0", "end": f"{end // 60:02}:{end % 60:02}.0"}
+        segments.append({**times, "speaker": "Host", "text": text})
     return {"language": "en", "speakers": [{"label": "Host", "name": "", "voice": "calm"}], "segments": segments}
 
 
