@@ -19,12 +19,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from narrowboat.engines.remote import CALL_BYTES, RemoteModel
+from narrowboat.engines.remote import RemoteModel
 from narrowboat.engines.remote_speech import REMOTE_SPEECH, speech_limits
 from narrowboat.errors import EngineError, NarrowboatError, StepFailed
 from narrowboat.pipelines.transcribe.speakers_workflow import samples
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step
+from narrowboat.sizes import MIB
 from narrowboat.values import Client, Facts, Json
 
 Chunk = Mapping[str, Json]  # as ``cutting`` yields it
@@ -32,9 +33,11 @@ Chunk = Mapping[str, Json]  # as ``cutting`` yields it
 _CUTTING = "narrowboat.pipelines.transcribe.cutting"
 _LISTEN = "narrowboat.engines.speech.remote:listen"
 #: Memory as measured: 35 MiB whatever the length of the episode and of its chunks.
-CUT = Step(f"{_CUTTING}:cut", memory="48M", name="cut")
+CUT = Step(f"{_CUTTING}:cut", memory="40M", name="cut")
 PIECES = Step(f"{_CUTTING}:pieces", memory="48M", name="pieces")
 MAKE_AGAIN = Step(f"{_CUTTING}:make_again", memory="48M", name="make_again")
+#: Bytes of a call: an answer about 45 minutes has 250 KB at most, and is in memory four times over.
+_CALL = 5 * MIB // 4
 #: Seconds of a chunk that is not cut smaller when its answer is cut off, and of one whose answer ends early.
 LEAST_CUT_OFF_S, LEAST_EARLY_S = 30.0, 240.0
 #: A chunk is cut in two when its pieces may have this share of it.
@@ -70,7 +73,7 @@ class Asking:
 
     def __init__(self, job: Job, model: RemoteModel, client: Client, audio: str, facts: Facts) -> None:
         self.listen = Step(
-            _LISTEN, memory=CALL_BYTES, client=client, engine=model.name, version=REMOTE_SPEECH, name="listen"
+            _LISTEN, memory=_CALL, client=client, engine=model.name, version=REMOTE_SPEECH, name="listen"
         )
         self.known: list[dict[str, str]] = []
         self._samples: list[str] = []  # of their voices, in that order; none where they are told in words
