@@ -125,4 +125,4 @@ def test_descriptors_are_bounded() -> None:
         assert max(used) - min(used) < MIB  # those without kept files read the same
         for tree in many:
             tree.close()
-        assert open_files() == before
+        assert open_files() <= before  # what other tests have left may be closed meanwhile
