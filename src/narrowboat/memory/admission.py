@@ -20,7 +20,7 @@ from narrowboat.memory.reservation import Parked, Reservation
 from narrowboat.values import Demand
 
 #: Seconds after which a waiting request is no longer passed by those that would delay it.
-AGED_AFTER_S = 5.0
+AGED_AFTER_S = 15.0
 #: Seconds without anybody waiting after which idle cores are lent to those who can use more.
 LEND_AFTER_S = 0.5
 
