@@ -305,7 +305,7 @@ with open(sys.argv[1], "ab", buffering=0) as file:
                 continue
             break
         else:
-            time.sleep(0.001)  # it is another program, and no part of our disk
+            time.sleep(0.05)  # it is another program, and does not take each byte in the moment that it is free
 """
 
 
