@@ -81,11 +81,16 @@ async def looked_into(job: Job) -> Document:
     found = await job.result(FIND)
     if found is None or found["asked"] != asked:
         at = await opening(job)
-        size = await job.run(COUNT, {}, at=at)
-        await job.run(SURVEY, {}, size, at=at)
+        size, _ = await surveyed(job, at)
         found = await job.run(FIND, {**job.options["sections"], "asked": asked}, size, at=at)
     facts, size = await job.result(SURVEY), await job.result(COUNT)
     return Document(facts, size, found["by"], found["sections"], [*facts["warnings"], *found["notes"]])
+
+
+async def surveyed(job: Job, at: dict[str, Json]) -> tuple[dict[str, Json], dict[str, Json]]:
+    """The size of a document that can be opened ``at``, and its facts, as :class:`Document` has them."""
+    size = await job.run(COUNT, {}, at=at)
+    return size, await job.run(SURVEY, {}, size, at=at)
 
 
 async def opening(job: Job) -> dict[str, Json]:

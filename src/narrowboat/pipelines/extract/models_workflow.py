@@ -38,7 +38,6 @@ class Engine:
         version: changes when its answers would change.
         kind: ``"quotes"``, ``"small local model"`` or ``"remote model"``.
         takes: ``"pdf"`` or ``"text"``.
-        looks: it takes pictures beside text.
         remote: where it is a remote one.
         local: where it is on this machine.
     """
@@ -47,9 +46,13 @@ class Engine:
     version: str
     kind: str
     takes: str
-    looks: bool = False
     remote: RemoteModel | None = None
     local: LanguageModel | None = None
+
+    @property
+    def looks(self) -> bool:
+        """It takes pictures beside text."""
+        return self.remote is not None and self.takes == "text"
 
 
 def engine(text: str) -> Engine:
@@ -61,7 +64,7 @@ def engine(text: str) -> Engine:
     remote = remote_model(text)
     if remote is not None:
         takes = "pdf" if remote.vendor == "gemini" else "text"
-        return Engine(remote.name, f"{remote.name} {ASKING}", "remote model", takes, takes == "text", remote)
+        return Engine(remote.name, f"{remote.name} {ASKING}", "remote model", takes, remote)
     model = language_model(text)
     return Engine(model.name, f"{model.name} {model.version} {ASKING}", model.kind, "text", local=model)
 

@@ -11,19 +11,19 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Any
 
 from narrowboat.engines.language_models import QUOTES
 from narrowboat.errors import UsageError, from_json
+from narrowboat.pipelines.extract import split_workflow
 from narrowboat.pipelines.extract.answers_workflow import answered
 from narrowboat.pipelines.extract.document_workflow import (
     COUNT,
     FIND,
     PRELOAD,
-    SURVEY,
     Document,
     looked_into,
     opening,
+    surveyed,
 )
 from narrowboat.pipelines.extract.models_workflow import asking_step, engine
 from narrowboat.pipelines.packs_workflow import model_file
@@ -62,8 +62,7 @@ async def _asked(job: Job) -> Document:
     step = asking_step(found)
     await job.require(step)
     at = await opening(job)
-    size = await job.run(COUNT, {}, at=at)
-    facts = await job.run(SURVEY, {}, size, at=at)
+    size, facts = await surveyed(job, at)
     pages = facts["pages"]
     whole = {"name": "the whole document", "pages": f"1-{pages}", "ranges": [[1, pages]], "error": None}
     document = Document(facts, size, found.name, [whole], facts["warnings"])
@@ -83,7 +82,7 @@ async def _asked(job: Job) -> Document:
 def identity(options: dict[str, Json]) -> Json:
     """What changes what is found."""
     model = options.get("model")
-    return digest(options["sections"]) if model is None else [engine(str(model)).version, _PROMPT]
+    return split_workflow.identity(options) if model is None else [engine(str(model)).version, _PROMPT]
 
 
 def options(
@@ -99,7 +98,7 @@ def options(
     Raises:
         UsageError: no such model, one that can't be asked here, or one that gives quotes.
     """
-    made: dict[str, Any] = {"sections": sections, "password_file": password_file, "max_download": max_download}
+    made = split_workflow.options(sections=sections, password_file=password_file, max_download=max_download)
     if model is None:
         return made
     found = engine(model)
