@@ -45,8 +45,7 @@ class Client:
 
     Attributes:
         name: of the shared worker, such as ``gemini``; calls that name the same share it.
-        bytes: what the worker holds with the client loaded and no call in it; a step's own demand is what one call
-            adds.
+        bytes: what loading the client adds to what a worker begins with; a step's own demand is what one call adds.
         at_once: calls at the same time, at most.
         key: tells apart whose quota it is (a hash, never the key itself); calls of one client and key wait together
             when the server asks for it.

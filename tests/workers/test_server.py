@@ -11,6 +11,7 @@ import pytest
 
 from narrowboat.errors import WorkerDied
 from narrowboat.memory.processes import process_state
+from narrowboat.sizes import MIB
 from narrowboat.workers.server import ForkServer
 
 LOOK_S = 19.0
@@ -70,6 +71,31 @@ def test_one_that_was_stopped_does_not_keep_the_runner_from_ending() -> None:
         os.kill(pid, signal.SIGSTOP)
         await server.close()
         assert process_state(pid) is None
+
+    asyncio.run(asyncio.wait_for(main(), 60))
+
+
+def test_it_tells_what_a_worker_begins_with() -> None:
+    async def main(*preload: str) -> int:
+        server = ForkServer(preload)
+        told = await server.begins_with()
+        await server.close()
+        return told
+
+    bare, more = (asyncio.run(asyncio.wait_for(main(*preload), 60)) for preload in ((), ("numpy",)))
+    assert 2 * MIB < bare < 24 * MIB
+    assert bare + 2 * MIB < more < bare + 24 * MIB
+
+
+def test_one_that_hangs_while_it_loads_is_not_waited_for_forever(pipe: int) -> None:
+    async def main() -> None:
+        server = ForkServer(["slow_to_load"])
+        asked = asyncio.create_task(server.begins_with())
+        for _ in range(20):
+            await asyncio.sleep(0)
+            server.look(LOOK_S)
+        assert await asked == 0
+        await server.close()
 
     asyncio.run(asyncio.wait_for(main(), 60))
 

@@ -18,11 +18,10 @@ from narrowboat.errors import UsageError
 from narrowboat.sizes import MIB
 from narrowboat.values import Client
 
-#: Bytes (anonymous + shared) of a worker with the client loaded and no call in it. Measured after a first call over
-#: HTTP: 43 and 38 MiB; where the fork server has preloaded what transcribing takes, a worker begins with 16 more, and
-#: 32 encrypted connections add 4. Little above that: in a box of 256M what it holds is not there for cutting. OpenAI's
-#: may be sent samples of voices inside requests.
-_BYTES = {"gemini": 70 * MIB, "openai": 72 * MIB}
+#: Bytes (anonymous + shared) that the client adds to what a worker begins with. Measured after a first call over HTTP:
+#: 34 and 29 MiB; 32 encrypted connections add 4. Little above that: in a box of 256M what it holds is not there for
+#: cutting. OpenAI's may be sent samples of voices inside requests.
+_BYTES = {"gemini": 44 * MIB, "openai": 46 * MIB}
 #: Bytes that a call adds. Measured with 64 at once, each with a file of 20 MiB: 0.1 MiB a call while it uploads and
 #: waits; the rest is for its answer, which is in memory four times over while it is read.
 CALL_BYTES = 2 * MIB

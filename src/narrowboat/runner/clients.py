@@ -88,7 +88,7 @@ class Shared:
         self._stop = stop
         self._turns = asyncio.Semaphore(client.at_once)
         self._paused_until = 0.0
-        self._bytes = client.bytes
+        self._least = 0  # bytes that it turned out to need
         self._base: Reservation | None = None
         self._calls: Calls | None = None
         self._held = 0  # bytes of the calls in it
@@ -144,6 +144,11 @@ class Shared:
     @property
     def _open(self) -> Calls | None:
         return self._calls if self._calls is not None and self._calls.alive else None
+
+    async def with_call(self, call: Demand) -> Demand:
+        """What the worker needs with one call in it: what any worker begins with, the client, and the call."""
+        client = await self._pool.begins_with() + self.client.bytes
+        return Demand(max(client, self._least) + call.bytes, cores=0)
 
     async def leave(self) -> None:
         """One user less; without any the worker is idle, and may be called back."""
@@ -208,8 +213,8 @@ class Shared:
     async def _start(self, first: Demand) -> tuple[Calls, Reservation]:
         """The worker with its first call's room, which are had together."""
         budget, label = self._budget, f"the client of {self.client.name}"
-        both = Demand(self._bytes + first.bytes, cores=0)
-        base = await self._room(both, label, learned=self._bytes > self.client.bytes, kind=self._kind)
+        both = await self.with_call(first)
+        base = await self._room(both, label, learned=self._least > 0, kind=self._kind)
         reservation = budget.split(base, min(first.bytes, base.bytes - 1))
         try:
             worker = await self._pool.start(base)
@@ -255,7 +260,7 @@ class Shared:
         if ending.outcome == "overrun":  # the client is larger than was measured
             most = int(_MOST * self._budget.bytes)
             self._ends = ENDS if base.bytes >= most else self._ends
-            self._bytes = max(self.client.bytes, min(2 * base.bytes, most))
+            self._least = min(2 * base.bytes, most)
 
     @property
     def _kind(self) -> str:

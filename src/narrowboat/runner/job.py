@@ -158,11 +158,16 @@ class Job:
         """Refuse the job now when a step that comes later could never fit.
 
         Raises:
-            CannotFit: its declared demand is above the whole budget.
+            CannotFit: its declared demand is above the whole budget; that of a remote call counts with its client.
         """
+        label = f"{step.name} of {self._live.source}"
+        if step.client is not None:
+            call = step.demand(facts or {})
+            self._shop.budget.check(await self._shop.clients.of(step.client).with_call(call), label)
+            return
         asked = await self._shop.estimate(step, facts or {})
         if not asked.learned:
-            self._shop.budget.check(asked.demand, f"{step.name} of {self._live.source}")
+            self._shop.budget.check(asked.demand, label)
 
     async def run(
         self,

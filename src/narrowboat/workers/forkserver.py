@@ -10,7 +10,7 @@ hang the child. Requests and reports are single datagrams of JSON on a SOCK_SEQP
   channel, its output): the ``cgroup.procs`` of the worker's own cgroup or null, and which limits it gives itself;
   answer ``{"id": n, "pid": …, "ticks": …, "outside": …}``: why it is not in that cgroup, or null
 - request ``{"op": "close"}``: the supervisor ends, and clears its cgroups away itself
-- report ``{"loaded": true}``, once, when all that is to be preloaded has been imported
+- report ``{"loaded": true, "used": bytes}``, once, when all that is to be preloaded has been imported
 - report ``{"ended": pid, "status": wait status}``
 
 It is the subreaper, so orphans of a worker come to it: it kills what remains of a worker's session when the worker
@@ -33,7 +33,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-from narrowboat.memory.processes import children, start_ticks, tree
+from narrowboat.memory.processes import children, process_used, start_ticks, tree
 from narrowboat.workers import child, sandbox
 from narrowboat.workers.groups import clear_traces
 
@@ -52,7 +52,7 @@ class ForkServer:
         """Serve until the supervisor is gone; then kill everything below and return."""
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(self._wake_write, warn_on_full_buffer=False)
-        self._send({"loaded": True})
+        self._send({"loaded": True, "used": process_used(os.getpid())})
         with selectors.DefaultSelector() as selector:
             selector.register(self._control, selectors.EVENT_READ)
             selector.register(self._wake_read, selectors.EVENT_READ)

@@ -38,6 +38,10 @@ class Pool:
         self._idle: dict[Worker, Parked] = {}  # least recently used first
         self._ending: set[asyncio.Task[None]] = set()
 
+    async def begins_with(self) -> int:
+        """Bytes that a new worker uses before it has done anything; see ``ForkServer``."""
+        return await self._server.begins_with()
+
     async def start(self, reservation: Reservation) -> Worker:
         """A worker for an attempt that holds ``reservation``: the idle one that came with it, else a new one.
 

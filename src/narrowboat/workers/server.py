@@ -43,6 +43,9 @@ class ForkServer:
         self._burying: set[int] = set()
         self._silent_s = 0.0
         self._loaded = False
+        self._told = asyncio.Event()  # it has loaded, or ended before
+        self._asked = 0  # how many wait for that
+        self._begins_with = 0
         self._why = ""  # it was killed by us
 
     @property
@@ -68,7 +71,20 @@ class ForkServer:
             )
         ours.setblocking(False)
         self._control, self._loaded, self._why, self._silent_s = ours, False, "", 0.0
+        self._told.clear()
         asyncio.get_running_loop().add_reader(ours, self._hear)
+
+    async def begins_with(self) -> int:
+        """Bytes (anonymous + shared) that a worker begins with: those of the fork server when it has imported all that
+        it preloads. Waits for that; 0 when it never got there.
+        """
+        self.start()
+        self._asked += 1
+        try:
+            await self._told.wait()
+        finally:
+            self._asked -= 1
+        return self._begins_with
 
     async def fork(self, channel: socket.socket, output: int, beginning: Mapping[str, Any]) -> dict[str, Any]:
         """Start a worker on the given descriptors.
@@ -101,7 +117,7 @@ class ForkServer:
 
     def look(self, passed_s: float) -> None:
         """Kill it when it owes an answer for too long; ``passed_s`` seconds have passed since the last look."""
-        owes = bool(self._started or self._burying)
+        owes = bool(self._started or self._burying or (self._asked and not self._loaded))
         self._silent_s = self._silent_s + passed_s if owes else 0.0
         if self._silent_s > (_SERVER_SILENT_S if self._loaded else _SERVER_LOADING_S) and self._process is not None:
             self._why = f": it gave no answer for {self._silent_s:.0f} s and was killed"
@@ -152,7 +168,8 @@ class ForkServer:
         self._silent_s = 0.0
         report = json.loads(data)
         if "loaded" in report:
-            self._loaded = True
+            self._loaded, self._begins_with = True, report["used"]
+            self._told.set()
         elif "ended" in report:
             future = self._ended.get(report["ended"])
             if future is not None and not future.done():
@@ -162,6 +179,7 @@ class ForkServer:
             self._started[report["id"]].set_result(report)
 
     def _lost(self) -> None:
+        self._told.set()
         if self._control is not None:
             asyncio.get_running_loop().remove_reader(self._control)
             self._control.close()

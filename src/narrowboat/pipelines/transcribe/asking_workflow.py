@@ -26,18 +26,19 @@ from narrowboat.pipelines.transcribe.speakers_workflow import samples
 from narrowboat.runner.job import Job
 from narrowboat.runner.steps import Step
 from narrowboat.sizes import MIB
-from narrowboat.values import Client, Facts, Json
+from narrowboat.values import Client, Demand, Facts, Json
 
 Chunk = Mapping[str, Json]  # as ``cutting`` yields it
 
 _CUTTING = "narrowboat.pipelines.transcribe.cutting"
 _LISTEN = "narrowboat.engines.speech.remote:listen"
-#: Memory as measured: 35 MiB whatever the length of the episode and of its chunks.
+#: Memory as measured: 36 MiB whatever the length of the episode and of its chunks.
 CUT = Step(f"{_CUTTING}:cut", memory="40M", name="cut")
 PIECES = Step(f"{_CUTTING}:pieces", memory="48M", name="pieces")
 MAKE_AGAIN = Step(f"{_CUTTING}:make_again", memory="48M", name="make_again")
-#: Bytes of a call: an answer about 45 minutes has 250 KB at most, and is in memory four times over.
-_CALL = 5 * MIB // 4
+#: Bytes of a call, and of each second of its sound: an answer about 45 minutes has 250 KB at most, and is four times in
+#: memory.
+_CALL, _ANSWER_A_SECOND = MIB // 4, 400
 #: Seconds of a chunk that is not cut smaller when its answer is cut off, and of one whose answer ends early.
 LEAST_CUT_OFF_S, LEAST_EARLY_S = 30.0, 240.0
 #: A chunk is cut in two when its pieces may have this share of it.
@@ -73,7 +74,7 @@ class Asking:
 
     def __init__(self, job: Job, model: RemoteModel, client: Client, audio: str, facts: Facts) -> None:
         self.listen = Step(
-            _LISTEN, memory=_CALL, client=client, engine=model.name, version=REMOTE_SPEECH, name="listen"
+            _LISTEN, demand=_call_demand, client=client, engine=model.name, version=REMOTE_SPEECH, name="listen"
         )
         self.known: list[dict[str, str]] = []
         self._samples: list[str] = []  # of their voices, in that order; none where they are told in words
@@ -205,7 +206,8 @@ class Asking:
         given = {name: chunk[name] for name in ("start", "end", "speech", "speech_end")}
         given |= {"model": self._model.name, "language": self._job.options["language"], "speakers": self.known}
         at: dict[str, Json] = {"path": str(self._job.scratch / chunk["file"]), "samples": self._samples}
-        heard: Mapping[str, Json] = await self._job.run(self.listen, given, at=at, key=key)
+        facts = {"seconds": chunk["end"] - chunk["start"]}
+        heard: Mapping[str, Json] = await self._job.run(self.listen, given, facts, at=at, key=key)
         return heard
 
     async def _pieces(self, chunk: Chunk) -> list[Chunk]:
@@ -265,6 +267,10 @@ class Asking:
         self._seconds += chunk["end"] - chunk["start"]
         took = time.monotonic() - self._began
         self._job.progress(self._seconds / max(self._facts["duration"], 0.001), speed=self._seconds / max(took, 0.001))
+
+
+def _call_demand(facts: Facts) -> Demand:
+    return Demand(_CALL + round(_ANSWER_A_SECOND * facts["seconds"]), cores=0)
 
 
 def _is_too_much(heard: Mapping[str, Json]) -> bool:

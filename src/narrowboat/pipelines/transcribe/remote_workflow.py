@@ -42,7 +42,7 @@ async def transcribe(job: Job, model: RemoteModel) -> None:
 async def _heard(job: Job, model: RemoteModel, join: Step) -> None:
     client = client_of(model)  # a key that is missing is told before anything is fetched
     await job.require(CUT)
-    await job.require(Step(_WHO, memory=client.bytes + CALL_BYTES, cores=0, name=f"a call of {model.name}"))
+    await job.require(Step(_WHO, memory=CALL_BYTES, client=client, name=f"a call of {model.name}"))
     audio, facts = await sound(job)
     async with Asking(job, model, client, audio, facts) as asking:
         at = _how(job, model, audio, facts)
