@@ -1,4 +1,4 @@
-"""Addresses as they may be shown: without what lets somebody in.
+"""Sources as they may be shown: addresses without what lets somebody in, uploads by the name that they were sent under.
 
 Covers: one address, and every address in a text. What is printed, journaled or written goes through here.
 Does not cover: where the whole address is kept (``journal/addresses``). A secret in the path of an address can't be
@@ -8,10 +8,13 @@ told from a name, and is shown.
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 HIDDEN = "…"
+#: Where uploads lie below a home: inside scratch, so that room for them is counted.
+UPLOADS = Path("scratch", "uploads")
 #: Parameters whose numbers tell one episode from another and let nobody in.
 _NUMBERED = {"e", "ep", "episode", "id", "n", "no", "num", "number", "p", "page", "part", "s", "season", "track"}
 _NUMBER = re.compile(r"[0-9]{1,9}")
@@ -42,6 +45,11 @@ def _is_number(name: str, value: str) -> bool:
 def safe_source(source: str) -> str:
     """A path as it is, or an address as it may be shown."""
     return safe_url(source) if "://" in source else source
+
+
+def sent_as(source: str, home: Path) -> str:
+    """The name that an upload of ``home`` was sent under; any other source as it is."""
+    return f"{Path(source).name} (sent)" if Path(source).is_relative_to((home / UPLOADS).absolute()) else source
 
 
 def safe_text(text: str) -> str:

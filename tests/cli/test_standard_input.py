@@ -37,6 +37,10 @@ def test_speech_from_a_pipe(cli: Cli, clip: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "best of times" in (cli.out / "Episode 1.txt").read_text()
     assert kept(cli) == []
+    (job_id,) = cli.jobs()
+    for told in (cli.run("jobs").out, cli.run("show", job_id).out.splitlines()[0]):
+        assert "Episode 1.wav (sent)" in told
+        assert "scratch" not in told
 
     again = run(cli, "-", str(clip), body=clip.read_bytes())  # the content tells which job it is
     assert again.returncode == 0

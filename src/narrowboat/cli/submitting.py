@@ -71,50 +71,77 @@ def submitting(
     check_sources(sources, name)
 
     async def submit(runner: Runner, display: Display) -> None:
-        asking = asyncio.Semaphore(_ASKED_AT_ONCE)
-        first: dict[str, str] = {}
-
-        async def one(source: str, path: str | None = None) -> None:
-            more = {"out": values.out, "formats": formats, "again": values.again, "label": values.label}
-            if path is None and runner.folders.is_one(source):
-                if (found := await runner.folders.submit(pipeline, source, wanted, **more)) is not None:
-                    display.note(f"{source}: {len(found.ids)} objects, {found.new} of them new")
-                return
-            if episodes is None or path is not None:
-                job_id = await runner.submit(pipeline, path or source, wanted, **more)
-            else:
-                taken = await runner.feeds.submit(pipeline, source, wanted, episodes, **more)
-                if taken.feed is not None:
-                    display.note(told_of(taken.feed, len(taken.ids), taken.new, safe_source(source)))
-                    return
-                (job_id,) = taken.ids
-            if first.setdefault(job_id, source) != source:
-                other = safe_source(first[job_id])
-                display.note(f"{safe_source(source)} has the same content as {other}: one job for both")
-
-        async def address(source: str) -> None:
-            async with asking:
-                await one(source)
-
-        async def sent() -> None:
-            limit = wanted.get("max_download")
-            path = await runner.receive(standard_input(), name or "stdin", shown="standard input", max_bytes=limit)
-            await one("standard input", path)
-
+        submission = _Submission(runner, display, pipeline, wanted, formats, values, episodes)
         try:
-            async with asyncio.TaskGroup() as group:
-                for source in dict.fromkeys(sources):
-                    if "://" in source:
-                        group.create_task(address(source))
-                    elif source == DASH:
-                        group.create_task(sent())
-                for source in dict.fromkeys(sources):
-                    if "://" not in source and source != DASH:
-                        await one(source)
+            await submission.of_all(list(dict.fromkeys(sources)))
         except ExceptionGroup as several:
             raise several.exceptions[0] from None
 
     return submit
+
+
+class _Submission:
+    """The sources of one command on their way to a runner."""
+
+    def __init__(
+        self,
+        runner: Runner,
+        display: Display,
+        pipeline: Pipeline,
+        wanted: dict[str, Json],
+        formats: Sequence[str],
+        values: argparse.Namespace,
+        episodes: Wanted | None,
+    ) -> None:
+        self._runner = runner
+        self._display = display
+        self._pipeline = pipeline
+        self._wanted = wanted
+        self._more = {"out": values.out, "formats": formats, "again": values.again, "label": values.label}
+        self._name = getattr(values, "name", None)
+        self._episodes = episodes
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._first: dict[str, str] = {}  # job -> the source that it came with
+
+    async def of_all(self, sources: Sequence[str]) -> None:
+        """Submit all of them."""
+        async with asyncio.TaskGroup() as group:
+            for source in sources:
+                if "://" in source:
+                    group.create_task(self._address(source))
+                elif source == DASH:
+                    group.create_task(self._standard_input())
+            for source in sources:
+                if "://" not in source and source != DASH:
+                    await self._one(source)
+
+    async def _one(self, source: str) -> None:
+        """A file, a folder of objects, a feed, or an address of a file."""
+        runner, pipeline, wanted = self._runner, self._pipeline, self._wanted
+        if runner.folders.is_one(source):
+            if (found := await runner.folders.submit(pipeline, source, wanted, **self._more)) is not None:
+                self._display.note(f"{source}: {len(found.ids)} objects, {found.new} of them new")
+        elif self._episodes is None:
+            self._submitted(await runner.submit(pipeline, source, wanted, **self._more), source)
+        else:
+            taken = await runner.feeds.submit(pipeline, source, wanted, self._episodes, **self._more)
+            if taken.feed is not None:
+                self._display.note(told_of(taken.feed, len(taken.ids), taken.new, safe_source(source)))
+            else:
+                self._submitted(taken.ids[0], source)
+
+    async def _address(self, source: str) -> None:
+        async with self._asking:
+            await self._one(source)
+
+    async def _standard_input(self) -> None:
+        shown, limit = "standard input", self._wanted.get("max_download")
+        path = await self._runner.receive(standard_input(), self._name or "stdin", shown=shown, max_bytes=limit)
+        self._submitted(await self._runner.submit(self._pipeline, path, self._wanted, **self._more), shown)
+
+    def _submitted(self, job_id: str, source: str) -> None:
+        if (first := self._first.setdefault(job_id, source)) != source:
+            self._display.note(f"{safe_source(source)} has the same content as {safe_source(first)}: one job for both")
 
 
 def told_of(feed: Document, chosen: int, new: int, source: str) -> str:

@@ -17,6 +17,7 @@ from narrowboat.journal.journal import Journal
 from narrowboat.memory.processes import start_ticks
 from narrowboat.runner.space import Memory, Space
 from narrowboat.runner.uploads import Uploads
+from narrowboat.shown import UPLOADS
 
 
 class Scratch:
@@ -31,7 +32,7 @@ class Scratch:
         self._journal = journal
         self._lies_in_memory = in_memory(home)
         self.space = Space(self.root, memory if self._lies_in_memory else None)
-        self.uploads = Uploads(self.root / "uploads", journal, self.space)
+        self.uploads = Uploads(home / UPLOADS, journal, self.space)
 
     def in_memory(self) -> int:
         """Bytes of memory that scratch and the files of the journal take; 0 where the home is on a disk."""

@@ -30,7 +30,7 @@ class Uploads:
     """The uploads of one home.
 
     Args:
-        root: their folder, below scratch, so that room in it is counted.
+        root: their folder.
     """
 
     def __init__(self, root: Path, journal: Journal, space: Space) -> None:

@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import argparse
 import time
+from pathlib import Path
 from typing import Any
 
 from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, one_of, text
 from narrowboat.cli.output import Output, duration, one_line, table
 from narrowboat.runner.listing import ENDED, STATES, listing
+from narrowboat.shown import sent_as
 
 _SHOWN = 20
 
@@ -31,21 +33,22 @@ def run(values: argparse.Namespace, out: Output) -> int:
         out.line(f"no jobs in {values.home}" + (f" with the label {values.label!r}" if values.label else "") + states)
         return 0
     rows = [("id", "state", "when", "source", "label" if any(job["label"] for job in found) else "", "")]
-    for line in table([*rows, *map(_row, found)]):
+    for line in table([*rows, *(_row(job, values.home) for job in found)]):
         out.line(line)
     if listed["total"] > len(found):
         out.line(f"… and {listed['total'] - len(found)} older: --limit N or --all shows them")
     return 0
 
 
-def _row(job: dict[str, Any]) -> tuple[str, ...]:
+def _row(job: dict[str, Any], home: Path) -> tuple[str, ...]:
     state = job["state"]
     if job["live"] is not None and job["live"]["fraction"] is not None:
         state += f" {100 * job['live']['fraction']:.0f} %"
     at = job["ended"] if job["state"] in ENDED else job["created"]
     when = f"{duration(max(0.0, time.time() - at))} ago" if at else ""
     why = job["reason"]["message"] if job["reason"] and job["state"] == "failed" else ""
-    return job["id"], state, when, one_line(job["source"], 42), one_line(job["label"] or "", 20), one_line(why, 80)
+    source, label = one_line(sent_as(job["source"], home), 42), one_line(job["label"] or "", 20)
+    return job["id"], state, when, source, label, one_line(why, 80)
 
 
 COMMAND = Command(

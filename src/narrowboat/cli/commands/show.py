@@ -17,6 +17,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.output import Output, duration, table
 from narrowboat.errors import from_json
 from narrowboat.runner.reading import Reader
+from narrowboat.shown import sent_as
 from narrowboat.sizes import format_size
 
 
@@ -30,7 +31,7 @@ def run(values: argparse.Namespace, out: Output) -> int:
     job = asyncio.run(_read(values.home, values.id))
     out.data({"version": 1, **job})
     if not out.json:
-        for line in _lines(job):
+        for line in _lines(job, values.home):
             out.line(line)
     return 0
 
@@ -40,8 +41,8 @@ async def _read(home: Path, job_id: str) -> dict[str, Any]:
         return await reader.all(await reader.journal.job(job_id))
 
 
-def _lines(job: dict[str, Any]) -> Iterator[str]:
-    yield f"{job['id']}  {job['pipeline']}  {job['source']}"
+def _lines(job: dict[str, Any], home: Path) -> Iterator[str]:
+    yield f"{job['id']}  {job['pipeline']}  {sent_as(job['source'], home)}"
     if job["label"]:
         yield f"label    {job['label']}"
     yield f"state    {job['state']}{_live(job['live'])}"
