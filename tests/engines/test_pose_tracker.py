@@ -112,6 +112,29 @@ def test_who_comes_back_soon_and_near_is_the_same() -> None:
     assert [which for which, _, _ in follow(made, scene, range(late + 1, late + 20))[-1]] == [2, 3]
 
 
+def test_who_is_found_a_second_time_with_other_legs_is_nobody_new() -> None:
+    scene = Scene([(100.0, 100.0)])
+    made = tracker(scene, most=2)
+    follow(made, scene, range(SEARCH_EVERY))
+    straight = scene.look
+
+    def crossed(number: Any, region: Region) -> Pose:
+        pose = straight(number, region)
+        if number in scene.searched:  # looked at because of the detector
+            pose.points[23:, 0] -= 40
+        return pose
+
+    scene.look = crossed  # type: ignore[method-assign]
+    seen = follow(made, scene, range(SEARCH_EVERY, 2 * SEARCH_EVERY))
+    assert len(scene.searched) == 2
+    assert [[which for which, _, _ in people] for people in seen] == [[1]] * SEARCH_EVERY
+
+
+def test_two_side_by_side_are_two() -> None:
+    scene = Scene([(100.0, 100.0), (100.0 + 0.4 * TALL, 100.0)])
+    assert len(follow(tracker(scene, most=2), scene, range(1))[0]) == 2
+
+
 def test_two_who_become_one_are_one() -> None:
     scene = Scene([(100.0, 100.0), (160.0, 100.0)])
     made = tracker(scene, most=2)
