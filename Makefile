@@ -9,6 +9,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.ready
 LOCK := requirements/dev.lock
+RUN_LOCK := requirements/run.lock
 
 .PHONY: help setup demo test lint bench lock clean
 .DELETE_ON_ERROR:
@@ -18,7 +19,7 @@ help:
 	@echo "make test   run the tests"
 	@echo "make lint   ruff and mypy"
 	@echo "make bench  memory and time figures, the quick ones (bench/README.md tells of the others)"
-	@echo "make lock   make $(LOCK) again from pyproject.toml; UPGRADE=1 takes newer versions"
+	@echo "make lock   make the locks in requirements/ again from pyproject.toml; UPGRADE=1 takes newer versions"
 	@echo "make clean  remove what the above made, but for $(VENV) and the models in your cache"
 
 setup: $(STAMP)
@@ -55,11 +56,13 @@ bench: $(STAMP)
 
 # Extras stay in the lock: pip before 24 refuses a hash for google-auth where google-auth[requests] is asked for.
 # Made with the oldest Python that is supported: what that one resolves to, the newer ones can install.
+COMPILE := CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
+  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host \
+  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra pdf --extra pose --extra service \
+  --extra stores
 lock: $(STAMP)
-	CUSTOM_COMPILE_COMMAND="make lock" $(BIN)/python -m piptools compile --quiet --generate-hashes --allow-unsafe \
-	  --no-strip-extras --no-emit-index-url --no-emit-find-links --no-emit-trusted-host $(if $(UPGRADE),--upgrade) \
-	  --extra speech --extra feeds --extra gemini --extra language --extra openai --extra pdf --extra pose --extra service --extra stores --extra dev \
-	  --output-file $(LOCK) pyproject.toml
+	$(COMPILE) $(if $(UPGRADE),--upgrade) --extra dev --output-file $(LOCK) pyproject.toml
+	$(COMPILE) --constraint $(LOCK) --build-deps-for wheel --output-file $(RUN_LOCK) pyproject.toml
 
 clean:
 	rm -rf .mypy_cache .ruff_cache .pytest_cache .hypothesis build demo-output
