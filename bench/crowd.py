@@ -22,6 +22,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import options
 from facts import machine
 from service import BOUNDARY, Served, milliseconds, until_ended
 from service_files import MIB, File, document
@@ -126,8 +127,7 @@ async def flood(served: Served, job_id: str) -> dict[str, Any]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--memory", default="512M")
-    parser.add_argument("--json", type=Path)
+    options.add(parser, "--memory", "--json")
     given = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="narrowboat-bench-") as folder:
         work = Path(folder)

@@ -11,13 +11,11 @@ Does not cover: the podcast (``feed_site``), killing (``kills_batch``), how it i
 from __future__ import annotations
 
 import argparse
-import contextlib
 import json
 import random
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass, field
@@ -25,6 +23,7 @@ from pathlib import Path
 from typing import Any
 
 import kills_proof
+import options
 from facts import machine
 from feed_site import BAD, MAY_CHANGE, Site, make_sounds, serving
 from figures import Figure, table
@@ -178,18 +177,11 @@ def main() -> int:
     )
     parser.add_argument("--kills", type=int, default=10, help="how many (default: %(default)s)")
     parser.add_argument("--wait", type=float, default=3, help="seconds between two at most (default: %(default)s)")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of all chances")
-    parser.add_argument("--model", default="local:whisper-tiny.en", help="(default: %(default)s)")
-    parser.add_argument("--memory", default="512M", help="the limit, of the box too (default: %(default)s)")
-    parser.add_argument("--guard", help="as Narrowboat's --guard; its own choice when not given")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the kills and the machine there")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in DIR and leave homes and outputs there")
+    options.add(parser, "--seed", "--model", "--memory", "--guard", "--json", "--keep")
     given = parser.parse_args()
     facts = machine("av", "ctranslate2", "feedparser")
-    with contextlib.ExitStack() as stack:
-        work = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="narrowboat-feed-")))
-        work.mkdir(parents=True, exist_ok=True)
-        found = run(given, work.absolute())
+    with options.folder(given.keep, "feed") as work:
+        found = run(given, work)
     print(f"{facts['cores']} cores of {facts['cpu']}, Python {facts['python']}, kernel {facts['kernel']}")
     made = figures(found, given)
     print(table(made))

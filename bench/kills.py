@@ -18,7 +18,6 @@ import shutil
 import sqlite3
 import subprocess
 import sys
-import tempfile
 import time
 import uuid
 from collections import Counter
@@ -30,6 +29,7 @@ from typing import Any
 
 import box
 import kills_proof
+import options
 from facts import machine
 from figures import Figure, table
 from kills_batch import CLEAN_S, FORMATS, Disturbed, Place, end
@@ -273,19 +273,12 @@ def main() -> int:
     parser.add_argument(
         "--wait", type=_range, metavar="S,S", help="seconds between two kills (default: 0.2 to 6, or 1.5 times a job)"
     )
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of all chances")
-    parser.add_argument("--model", default="local:whisper-tiny.en", help="(default: %(default)s)")
-    parser.add_argument("--memory", default="512M", help="the limit, of the box too (default: %(default)s)")
-    parser.add_argument("--guard", help="as Narrowboat's --guard; its own choice when not given")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the kills and the machine there")
-    parser.add_argument("--keep", type=Path, metavar="DIR", help="work in DIR and leave homes and outputs there")
+    options.add(parser, "--seed", "--model", "--memory", "--guard", "--json", "--keep")
     given = parser.parse_args()
     facts = machine("av", "ctranslate2")
     began = time.monotonic()
-    with contextlib.ExitStack() as stack:
-        work = given.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="narrowboat-kills-")))
-        work.mkdir(parents=True, exist_ok=True)
-        totals, seconds = run(given, work.absolute())
+    with options.folder(given.keep, "kills") as work:
+        totals, seconds = run(given, work)
     wall = time.monotonic() - began
     print(f"{facts['cores']} cores of {facts['cpu']}, Python {facts['python']}, kernel {facts['kernel']}")
     print(f"seed {given.seed}, {wall:.0f} s in all, a batch undisturbed {seconds:.0f} s")

@@ -24,7 +24,6 @@ import argparse
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import subprocess
@@ -39,6 +38,7 @@ from pathlib import Path
 from typing import Any
 
 import box
+import options
 from attack_kinds import BY_NAME, KINDS
 from facts import machine
 from soak_watch import MIB, Watch, left_files, left_groups, left_processes, slope
@@ -324,12 +324,9 @@ def show(report: dict[str, Any]) -> None:
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--tasks", type=int, default=1000, help="how many (default: %(default)s)")
-    parser.add_argument("--memory", default="512M", help="the limit, of the box too (default: %(default)s)")
-    parser.add_argument("--guard", help="as Narrowboat's --guard; its own choice when not given")
-    parser.add_argument("--seed", type=int, default=random.SystemRandom().randrange(1 << 31), help="of the mix")
+    options.add(parser, "--memory", "--guard", "--seed", "--json")
     parser.add_argument("--only", metavar="KIND,…", help="these kinds: " + ", ".join(BY_NAME))
     parser.add_argument("--home", type=Path, help="folder for journal and scratch; a temporary one when not given")
-    parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there")
     asked = parser.parse_args()
     named = asked.only.split(",") if asked.only else list(BY_NAME)
     if unknown := [name for name in named if name not in BY_NAME]:

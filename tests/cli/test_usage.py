@@ -11,7 +11,7 @@ import pytest
 from command_harness import COMMAND, Cli
 
 from narrowboat.cli.main import main
-from narrowboat.cli.options import COMMON, Option, settle
+from narrowboat.cli.options import COMMON, RUNNING, Option, settle
 from narrowboat.cli.parser import COMMANDS, build_parser, load, options_of
 from narrowboat.errors import UsageError
 
@@ -186,8 +186,16 @@ def test_every_option_has_a_variable(command: object, option: Option, monkeypatc
 
 def test_the_command_line_is_stronger_than_the_variable(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("NARROWBOAT_MEMORY", "banana")
-    values = settle(build_parser().parse_args(["jobs", "--memory", "5M"]), COMMON)
+    values = settle(build_parser().parse_args(["doctor", "--memory", "5M"]), options_of(load("doctor")))
     assert values.memory == 5 << 20
+
+
+def test_a_list_has_no_options_that_say_how_jobs_are_run(cli: Cli) -> None:
+    for name in ("jobs", "batches", "show", "cancel", "clean", "sources", "keys"):
+        assert not {option.flag for option in options_of(load(name))} & {option.flag for option in RUNNING}
+    done = cli.run("jobs", "--memory", "5M")
+    assert done.code == 2
+    assert "--memory" in done.err
 
 
 def test_a_bad_variable_is_named() -> None:

@@ -29,6 +29,7 @@ class Command:
         run: does it; gets the settled values and the output, returns the exit code.
         options: beside the common ones.
         arguments: declares what comes without a flag.
+        runs: it runs jobs, and has the options that say how.
     """
 
     name: str
@@ -38,3 +39,4 @@ class Command:
     run: Callable[[argparse.Namespace, Output], int]
     options: tuple[Option, ...] = ()
     arguments: Callable[[argparse.ArgumentParser], None] = lambda parser: None
+    runs: bool = False

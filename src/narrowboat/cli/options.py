@@ -262,19 +262,24 @@ def text(given: str) -> str:
     return given.strip()
 
 
-COMMON = (
-    Option("--memory", "limit of memory, such as 512M or 1.5G (default: the container's or machine's)", size, "SIZE"),
-    Option("--cores", "cores to use (default: all that this process may run on)", count, "N"),
-    Option("--home", "folder of the journal and scratch (default: ~/.narrowboat)", folder, "DIR"),
+MEMORY = Option(
+    "--memory", "limit of memory, such as 512M or 1.5G (default: the container's or machine's)", size, "SIZE"
+)
+CORES = Option("--cores", "cores to use (default: all that this process may run on)", count, "N")
+GUARD = Option(
+    "--guard",
+    f"what keeps workers to their reservations: some of {', '.join(GUARD_MEANS)}, or auto for all that can be had"
+    " here (default: auto)",
+    guard,
+    "MEANS",
+    "auto",
+)
+#: Of commands that run jobs.
+RUNNING = (
+    MEMORY,
+    CORES,
+    GUARD,
     Option("--report", "write the run report, as JSON, to this file when jobs were run", folder, "FILE"),
-    Option(
-        "--guard",
-        f"what keeps workers to their reservations: some of {', '.join(GUARD_MEANS)}, or auto for all that can be had"
-        " here (default: auto)",
-        guard,
-        "MEANS",
-        "auto",
-    ),
     Option(
         "--address-guard",
         "fetch from public addresses alone, redirects and feeds included; for sources that others name (default: off)",
@@ -288,6 +293,10 @@ COMMON = (
         "TIME",
         5.0,
     ),
+)
+#: Of all commands.
+COMMON = (
+    Option("--home", "folder of the journal and scratch (default: ~/.narrowboat)", folder, "DIR"),
     Option("--json", "print one JSON object on standard output; lines for people go to standard error"),
     Option("--quiet", "print errors only"),
 )

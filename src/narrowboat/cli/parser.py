@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from typing import Any, NoReturn
 
 from narrowboat.cli.command import Command
-from narrowboat.cli.options import COMMON, Option
+from narrowboat.cli.options import COMMON, RUNNING, Option
 from narrowboat.shown import safe_text
 
 #: Each is a module of ``commands/``, loaded when it is asked for: a list of jobs must not wait for what runs them.
@@ -76,7 +76,7 @@ def build_parser(words: Sequence[str] = ()) -> argparse.ArgumentParser:
 
 def options_of(command: Command) -> tuple[Option, ...]:
     """All options of a command, the common ones last."""
-    return (*command.options, *COMMON)
+    return (*command.options, *(RUNNING if command.runs else ()), *COMMON)
 
 
 def _add(choices: argparse._SubParsersAction[argparse.ArgumentParser], command: Command) -> None:
@@ -89,13 +89,15 @@ def _add(choices: argparse._SubParsersAction[argparse.ArgumentParser], command: 
         allow_abbrev=False,
     )
     command.arguments(parser)
-    if command.options:
-        own = parser.add_argument_group("options of this command")
-        for option in command.options:
-            option.add(own)
-    common = parser.add_argument_group("common options")
-    for option in COMMON:
-        option.add(common)
+    running = RUNNING if command.runs else ()
+    for title, options in (
+        ("options of this command", command.options),
+        ("how jobs are run", running),
+        ("common options", COMMON),
+    ):
+        group = parser.add_argument_group(title)  # one without options is not shown
+        for option in options:
+            option.add(group)
     parser.set_defaults(command=command)
 
 

@@ -17,7 +17,8 @@ from narrowboat.errors import HomeHeld, NarrowboatError
 from narrowboat.journal import database
 from narrowboat.journal.lock import HomeLock
 from narrowboat.journal.reserve import Reserve
-from narrowboat.memory.cgroups import own_groups
+from narrowboat.memory.budget import Budget
+from narrowboat.memory.cgroups import Group, own_groups
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
 from narrowboat.workers.confinement import why_not
@@ -51,29 +52,32 @@ async def survey(
         except NarrowboatError as error:
             worker = error.to_json()
         runner.budget.refresh()
-        figures, room = runner.budget.snapshot(), runner.budget.room
-        found = {
-            "limit_bytes": figures.limit.bytes,
-            "limit_source": figures.limit.source,
-            "groups": [
-                {"name": group.name, "version": group.version, "limit_bytes": group.limit(), "used_bytes": group.used()}
-                for group in groups
-            ],
-            "budget": {
-                "bytes": figures.budget,
-                "room_bytes": room.bytes,
-                "bound_by": room.bound_by,
-                "others_bytes": room.others_bytes,
-                "own_bytes": figures.own,
-                "headroom_bytes": runner.budget.headroom,
-            },
-            "cores": figures.cores,
-            "worker_error": worker,
-        }
+        found = {**_memory(runner.budget, groups), "worker_error": worker}
         told = tiers(runner.guard.means, groups)
     found["guard"] = [{"name": tier.name, "in_force": tier.in_force, "detail": tier.detail} for tier in told]
     found["readers_confined"] = {"in_force": why_not() is None, "why_not": why_not()}
     return {**found, "home": _home(home), "scratch": _scratch(home), **_system()}
+
+
+def _memory(budget: Budget, groups: Sequence[Group]) -> dict[str, Any]:
+    figures, room = budget.snapshot(), budget.room
+    return {
+        "limit_bytes": figures.limit.bytes,
+        "limit_source": figures.limit.source,
+        "groups": [
+            {"name": group.name, "version": group.version, "limit_bytes": group.limit(), "used_bytes": group.used()}
+            for group in groups
+        ],
+        "budget": {
+            "bytes": figures.budget,
+            "room_bytes": room.bytes,
+            "bound_by": room.bound_by,
+            "others_bytes": room.others_bytes,
+            "own_bytes": figures.own,
+            "headroom_bytes": budget.headroom,
+        },
+        "cores": figures.cores,
+    }
 
 
 def _home(home: Path) -> dict[str, Any]:

@@ -95,4 +95,5 @@ narrowboat analyse gait.parquet --angles left_ankle=left_knee:left_ankle:left_fo
         Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
     ),
     arguments,
+    runs=True,
 )

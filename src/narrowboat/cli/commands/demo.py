@@ -177,4 +177,5 @@ narrowboat demo --memory 384M --out /tmp/demo
 """,
     run,
     (Option("--out", "folder of the outputs (default: ./demo-output)", folder, "DIR"),),
+    runs=True,
 )

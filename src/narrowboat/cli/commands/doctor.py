@@ -14,7 +14,7 @@ from typing import Any
 from narrowboat import extras
 from narrowboat.cli import estimates
 from narrowboat.cli.command import Command
-from narrowboat.cli.options import Option, folder
+from narrowboat.cli.options import CORES, GUARD, MEMORY, Option, folder
 from narrowboat.cli.output import Output, table
 from narrowboat.cli.session import where
 from narrowboat.config import CAPS, caps, default_cache, pack_folder
@@ -179,5 +179,8 @@ narrowboat doctor --estimates --plot peaks.svg
             scope="doctor",
         ),
         Option("--plot", "with --estimates: draw it, as SVG, in this file", folder, "FILE", scope="doctor"),
+        MEMORY,
+        CORES,
+        GUARD,
     ),
 )

@@ -99,4 +99,5 @@ narrowboat extract book.pdf --prompt "List all dates" --model gemini:gemini-2.5-
         *pdf_options.COMMON,
     ),
     pdf_options.sources,
+    runs=True,
 )

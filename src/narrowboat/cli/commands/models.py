@@ -17,6 +17,7 @@ from typing import Any
 from narrowboat import extras
 from narrowboat.cli.command import Command
 from narrowboat.cli.display import Display, make_display
+from narrowboat.cli.options import CORES, MEMORY
 from narrowboat.cli.output import Output, near, table
 from narrowboat.config import API_KEYS, api_key, default_cache, pack_folder
 from narrowboat.engines.catalogue import DEFAULT_SPEECH, PACKS, Pack, packs
@@ -177,5 +178,6 @@ narrowboat models
 narrowboat models pull whisper-base
 """,
     run,
-    arguments=arguments,
+    (MEMORY, CORES),
+    arguments,
 )

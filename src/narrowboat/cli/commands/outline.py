@@ -98,4 +98,5 @@ narrowboat outline scan.pdf --model gemini:gemini-2.5-flash
         *pdf_options.COMMON,
     ),
     pdf_options.sources,
+    runs=True,
 )

@@ -125,4 +125,5 @@ narrowboat pose walk.mp4 --every 3 --model ~/models/pose_landmark_heavy.tflite
         Option("--label", "a word of your own for all of them: `narrowboat batches` counts them", text, "TEXT"),
     ),
     arguments,
+    runs=True,
 )

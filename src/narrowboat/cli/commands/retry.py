@@ -87,4 +87,5 @@ narrowboat retry --failed --label june
         Option("--label", "with --failed: only those with this label", text, "TEXT", scope="retry"),
     ),
     arguments,
+    runs=True,
 )

@@ -171,4 +171,5 @@ narrowboat serve --host 0.0.0.0 --max-upload 500M --max-queue 100 --keep 1d
             scope="serve",
         ),
     ),
+    runs=True,
 )

@@ -47,4 +47,5 @@ narrowboat split book.pdf --sections book.outline.json --password-file secret.tx
         *pdf_options.COMMON,
     ),
     pdf_options.sources,
+    runs=True,
 )

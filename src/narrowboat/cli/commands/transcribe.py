@@ -190,4 +190,5 @@ narrowboat transcribe talk.mp3 --json | jq -r '.jobs[].outputs[]'
         LABEL,
     ),
     arguments,
+    runs=True,
 )

@@ -161,4 +161,5 @@ narrowboat watch https://example.org/feed.xml --once --quiet
         transcribe.LABEL,
     ),
     arguments,
+    runs=True,
 )
