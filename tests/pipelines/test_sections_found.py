@@ -40,6 +40,14 @@ def test_a_level_that_is_asked_for(tmp_path: Path) -> None:
     assert listed(result) == [("The Book", "1"), ("One", "2-4"), ("Two", "5"), ("Three", "5-9"), ("Index", "10")]
 
 
+def test_a_level_that_is_not_there_is_said(tmp_path: Path) -> None:
+    path = pdfs.book(tmp_path / "a.pdf", PAGES, outline=BOOK)
+    deepest, asked = found(path, level=3), found(path, level=9)
+    assert asked["sections"] == deepest["sections"]
+    assert deepest["notes"] == []
+    assert asked["notes"] == ["level 9 was asked for, and the deepest of its outline is 3: that is taken"]
+
+
 def test_a_lone_title_is_passed_over(tmp_path: Path) -> None:
     result = found(pdfs.book(tmp_path / "a.pdf", PAGES, outline=BOOK[:-1]))
     assert listed(result) == [("The Book", "1"), ("One", "2-4"), ("Two", "5"), ("Three", "5-10")]

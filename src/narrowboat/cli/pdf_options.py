@@ -16,6 +16,7 @@ from narrowboat.cli.display import Display
 from narrowboat.cli.options import Option, count, folder, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
+from narrowboat.cli.submitting import ADDRESSES
 from narrowboat.runner.pipeline import Pipeline
 from narrowboat.runner.runner import Runner
 from narrowboat.runner.steps import Step
@@ -48,7 +49,7 @@ def sections(help: str) -> Option:
 
 def sources(parser: argparse.ArgumentParser) -> None:
     """What comes without a flag."""
-    parser.add_argument("sources", nargs="+", metavar="PDF", help="a PDF file, or an http(s) address of one")
+    parser.add_argument("sources", nargs="+", metavar="PDF", help=f"a PDF file, or {ADDRESSES}")
 
 
 def check_pdf() -> None:

@@ -24,6 +24,8 @@ from narrowboat.runner.runner import Runner
 from narrowboat.shown import safe_source
 from narrowboat.values import Json
 
+#: For help texts: what may stand in the place of a file.
+ADDRESSES = "an http(s) address, an object or a folder of objects (s3://, gs://, az://)"
 NAME = Option("--name", "what to call that which comes from standard input (default: stdin)", text, "TEXT")
 #: Addresses that are asked at the same time whether they have changed.
 _ASKED_AT_ONCE = 4

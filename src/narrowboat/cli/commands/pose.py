@@ -15,7 +15,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, one_of, one_word, size, stretch, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
-from narrowboat.cli.submitting import submitting, whole
+from narrowboat.cli.submitting import ADDRESSES, submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.pose_models import DEFAULT_POSE
 from narrowboat.errors import UsageError
@@ -28,7 +28,7 @@ _MOST_PEOPLE = 20
 
 def arguments(parser: argparse.ArgumentParser) -> None:
     """What comes without a flag."""
-    parser.add_argument("sources", nargs="+", metavar="VIDEO", help="a video file, or an http(s) address of one")
+    parser.add_argument("sources", nargs="+", metavar="VIDEO", help=f"a video file, or {ADDRESSES}")
 
 
 def run(values: argparse.Namespace, out: Output) -> int:

@@ -15,7 +15,7 @@ from narrowboat.cli.command import Command
 from narrowboat.cli.options import Option, count, folder, matching, moment, number_range, one_of, seconds, size, text
 from narrowboat.cli.output import Output
 from narrowboat.cli.session import Submit, check_out, run_jobs
-from narrowboat.cli.submitting import NAME, submitting, whole
+from narrowboat.cli.submitting import ADDRESSES, NAME, submitting, whole
 from narrowboat.config import default_cache
 from narrowboat.engines.catalogue import DEFAULT_SPEECH
 from narrowboat.engines.embedding_models import DEFAULT_EMBEDDING
@@ -36,7 +36,7 @@ def arguments(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="+",
         metavar="SOURCE",
-        help="a file with sound, video files too, an http(s) address, or - for standard input; of a podcast's feed"
+        help=f"a file with sound, video files too, {ADDRESSES}, or - for standard input; of a podcast's feed"
         " (RSS, Atom) all episodes, or those that --latest, --since and --match choose",
     )
 

@@ -65,6 +65,7 @@ def _looked_for(
         found = outline_sections(outline.entries, len(pages), inputs.get("level"))
         if outline.cut:
             notes = [f"its outline has more than {MOST} entries or {DEPTH} levels; the rest is left out"]
+        notes += _too_deep("outline", outline.entries, inputs.get("level"))
         if found or by == "outline":
             return "outline", found, notes
     if by in ("auto", "headings"):
@@ -73,10 +74,19 @@ def _looked_for(
         password = read_password(inputs.get("password_file"))
         entries = headings(inputs["path"], str(inputs["name"]), len(pages), password)
         found = outline_sections(entries, len(pages), inputs.get("level"))
+        notes += _too_deep("headings", entries, inputs.get("level"))
         if found or by == "headings":
             return "headings", found, notes
     found = _by_labels(document, len(pages))
     return "labels" if found else by, found, notes
+
+
+def _too_deep(what: str, entries: list[Entry], level: int | None) -> list[str]:
+    """What is said when sections of a level were asked for that there is not."""
+    deepest = max((entry.level for entry in entries), default=0)
+    if level is None or not 0 < deepest < level:
+        return []
+    return [f"level {level} was asked for, and the deepest of its {what} is {deepest}: that is taken"]
 
 
 def outline_sections(entries: list[Entry], pages: int, level: int | None = None) -> list[Section]:
