@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import gc
 import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from boxes import boxed
@@ -18,6 +20,38 @@ def pytest_configure() -> None:
     too: then no test could stop a command by it.
     """
     signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport() -> Generator[None, Any, Any]:
+    """No garbage is collected while a failure is written down. That parses source; a future that is collected meanwhile
+    logs its exception, which parses too; and some Pythons (gh-106905: 3.11.7) end such a nest in a SystemError, which
+    ended the whole run.
+    """
+    gc.disable()
+    try:
+        return (yield)
+    finally:
+        gc.enable()
+
+
+#: Seconds that one test may take: many times what the longest does where nothing else runs.
+LIMIT_S = 240.0
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call() -> Generator[None, Any, Any]:
+    """A test that waits for what never comes fails, and the others go on."""
+
+    def over(*_: object) -> None:
+        pytest.fail(f"it took more than {LIMIT_S:.0f} s")
+
+    signal.signal(signal.SIGALRM, over)
+    signal.setitimer(signal.ITIMER_REAL, LIMIT_S, 5.0)  # and again, where ending what it began hangs too
+    try:
+        return (yield)
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
 
 
 SHARED_DATA = Path(__file__).resolve().parents[2] / "shared" / "data"

@@ -180,7 +180,7 @@ def test_nobody_else_can_ask(smollm2: Path, scratch: context.Context) -> None:
         assert len(listening()) >= 1
     before = listening()
     assert complete(smollm2)["text"]
-    assert listening() == before
+    assert listening() <= before
     assert list(scratch.scratch().rglob("*.sock")) == []
 
 
