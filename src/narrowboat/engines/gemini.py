@@ -17,7 +17,6 @@ import contextlib
 import io
 import os
 import re
-import threading
 import uuid
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
@@ -30,8 +29,9 @@ from google.genai import errors, types
 from narrowboat import context
 from narrowboat.engines import wire
 from narrowboat.engines.answers import Answer, File, unfenced
-from narrowboat.engines.refusals import Refusal, cleaned, failure, malformed, refusal
+from narrowboat.engines.refusals import Refusal, cleaned, malformed, refusal
 from narrowboat.engines.remote import RemoteModel, address_of, key_of
+from narrowboat.engines.vendor_clients import explained
 from narrowboat.errors import EngineError, NarrowboatError, RemoteError
 from narrowboat.values import Json
 from narrowboat.waits import retry_after
@@ -49,7 +49,6 @@ _GONE = {404, 410}  # statuses of an upload that the server does not know any mo
 _ENDED = {"STOP", "FINISH_REASON_UNSPECIFIED", None}
 _CUT = {"MAX_TOKENS", "CONTINUATION"}
 _NOBODY_KNOWS = {"OTHER", "MALFORMED_RESPONSE", "MALFORMED_FUNCTION_CALL", "UNEXPECTED_TOOL_CALL"}
-_creating = threading.Lock()
 
 
 def generate(
@@ -241,20 +240,13 @@ class _Rest:
 # -- the client --------------------------------------------------------------------------------------------------------
 
 
-@contextlib.contextmanager
-def _explained(model: RemoteModel) -> Iterator[genai.Client]:
+def _explained(model: RemoteModel) -> contextlib.AbstractContextManager[genai.Client]:
     """The client; what it raises inside becomes an error of ours."""
-    key = key_of(model)
-    with _creating:
-        client = _client(key, address_of(model) or _OWN)
-    try:
-        yield client
-    except (NarrowboatError, MemoryError):
-        raise
-    except errors.APIError as error:
-        raise refusal(model, _refused(error), key) from None
-    except Exception as error:
-        raise failure(model, error, key) from None
+
+    def refused(error: Exception, key: str) -> NarrowboatError | None:
+        return refusal(model, _refused(error), key) if isinstance(error, errors.APIError) else None
+
+    return explained(model, _client, _OWN, refused)
 
 
 @lru_cache(maxsize=4)

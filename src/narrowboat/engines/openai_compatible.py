@@ -14,8 +14,7 @@ from __future__ import annotations
 import base64
 import contextlib
 import json
-import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -25,8 +24,9 @@ import openai
 
 from narrowboat.engines import wire
 from narrowboat.engines.answers import Answer, File, unfenced
-from narrowboat.engines.refusals import Refusal, cleaned, failure, malformed, refusal, too_long
+from narrowboat.engines.refusals import Refusal, cleaned, malformed, refusal, too_long
 from narrowboat.engines.remote import RemoteModel, address_of, key_of
+from narrowboat.engines.vendor_clients import explained
 from narrowboat.errors import EngineError, NarrowboatError
 from narrowboat.values import Json
 from narrowboat.waits import retry_after
@@ -42,7 +42,6 @@ _UNKNOWN = {400, 415, 422, 501}
 _OF_FORMATS = ("format", "json", "schema", "strict", "grammar", "structured")
 _REMEMBERED = 256
 
-_creating = threading.Lock()
 _lacking: dict[tuple[str, str, str], frozenset[str]] = {}  # by server, model and schema: what is not asked for again
 
 
@@ -255,22 +254,17 @@ def _post(model: RemoteModel, path: str, body: dict[str, Json], file: tuple[str,
         return response
 
 
-@contextlib.contextmanager
-def _explained(model: RemoteModel) -> Iterator[openai.OpenAI]:
-    """The client; what it raises inside becomes an error of ours."""
-    key = key_of(model)
-    with _creating:
-        client = _client(key, address_of(model) or _OWN)
-    try:
-        yield client
-    except (NarrowboatError, MemoryError):
-        raise
-    except openai.APIStatusError as error:
+def _explained(model: RemoteModel) -> contextlib.AbstractContextManager[openai.OpenAI]:
+    """The client; what it raises inside becomes an error of ours, or :class:`_Declined`."""
+
+    def refused(error: Exception, key: str) -> Exception | None:
+        if not isinstance(error, openai.APIStatusError):
+            return None
         found = _told(error.response)
-        explained = refusal(model, found, key)
-        raise _Declined(found, explained) if found.status in _UNKNOWN else explained from None
-    except Exception as error:
-        raise failure(model, error, key) from None
+        told = refusal(model, found, key)
+        return _Declined(found, told) if found.status in _UNKNOWN else told
+
+    return explained(model, _client, _OWN, refused)
 
 
 @lru_cache(maxsize=4)
