@@ -179,8 +179,46 @@ def test_who_wants_more_than_there_is_gets_not_a_byte_and_the_next_one_all(disk:
 def test_two_that_fit_one_by_one_but_not_together(disk: Path, server: Server) -> None:
     urls = [server.url(name, 40, hold=2) for name in ("a", "b")]
     entries = fetch(disk / "home", *urls)
-    assert sorted(told(entries)) == ["disk_full", "done"]
+    assert told(entries) == ["done", "done"]
+    assert not (disk / "home/scratch").exists()
     assert sound(disk / "home")
+
+
+def test_many_that_fit_one_by_one(disk: Path, server: Server) -> None:
+    entries = fetch(disk / "home", *(server.url(f"{number}", 40) for number in range(6)))
+    assert told(entries) == ["done"] * 6
+    assert server.sent < (6 * 40 + 60) * MIB  # who waits has asked for nothing, or for what the kernel takes in
+
+
+def test_two_that_learn_on_their_way_that_they_do_not_fit_together(disk: Path, server: Server) -> None:
+    """Each holds what the other one lacks: one gives up what it has, and fetches again when the other has ended."""
+    urls = [server.url(name, 40, length="no", hold=2) for name in ("a", "b")]
+    entries = fetch(disk / "home", *urls)
+    assert told(entries) == ["done", "done"]
+    assert server.sent >= 2 * 40 * MIB
+    assert not (disk / "home/scratch").exists()
+    assert sound(disk / "home")
+
+
+def test_one_that_is_too_large_by_itself_does_not_wait_and_keeps_nobody(disk: Path, server: Server) -> None:
+    urls = [server.url("a", 40), server.url("large", 500), server.url("b", 40)]
+    assert told(fetch(disk / "home", *urls)) == ["done", "disk_full", "done"]
+
+
+def test_a_run_is_stopped_while_one_waits_for_room(disk: Path, server: Server) -> None:
+    home = disk / "home"
+
+    async def main() -> list[str]:
+        async with Runner("2G", home=home) as runner:
+            for name in ("a", "b"):
+                await runner.submit(FETCHED, server.url(name, 40, hold=2 if name == "a" else 0))
+            async with asyncio.timeout(60):
+                while not any(job.stage == "waits for room on the disk" for job in runner.status().jobs):
+                    await asyncio.sleep(0.01)
+            await runner.stop(5)
+            return [entry.state for entry in runner.entries]
+
+    assert asyncio.run(main()) == ["queued", "queued"]
 
 
 def test_a_body_of_unknown_length_meets_the_floor_on_its_way(disk: Path, server: Server) -> None:

@@ -20,6 +20,7 @@ from narrowboat.runner.job import Job, shown
 from narrowboat.runner.leftovers import Leftovers
 from narrowboat.runner.queue import Queue
 from narrowboat.runner.scratch import Scratch
+from narrowboat.runner.shortage import Shortage
 from narrowboat.runner.status import Live
 from narrowboat.runner.workshop import Workshop
 from narrowboat.values import Json
@@ -49,6 +50,13 @@ class Scheduler:
         self._once: dict[str, asyncio.Task[Json]] = {}
         self._renewed = time.monotonic()
         self._changed = asyncio.Event()
+        self._shortage = Shortage(
+            scratch.root,
+            scratch.space,
+            running=self._tasks.keys,
+            give_up=scratch.empty,
+            stop=shop.stop_asked,
+        )
         shop.granted = self.pump
 
     # -- starting -----------------------------------------------------------------------------------------------
@@ -72,7 +80,7 @@ class Scheduler:
             self._tasks[entry.id] = asyncio.create_task(self._run(entry), name=f"narrowboat-{entry.id}")
 
     def _has_room(self) -> bool:
-        return sum(live.waiting for live in self.live.values()) < self._shop.budget.cores
+        return not self._shortage.there and sum(live.waiting for live in self.live.values()) < self._shop.budget.cores
 
     async def wanted(self) -> None:
         """Wait until another job would start at once, or the run is stopped."""
@@ -107,6 +115,7 @@ class Scheduler:
             entry.seconds += time.monotonic() - began
             for table in (self.live, self._tasks, self._claims, self._failed):
                 table.pop(entry.id, None)
+            self._shortage.forget(entry.id)
             self._cancelled.discard(entry.id)
             for lane in entry.way.through:
                 self._shop.lanes.leave(*lane)
@@ -165,7 +174,7 @@ class Scheduler:
 
     async def _outcome(self, entry: Entry, job: Job) -> tuple[str, NarrowboatError | None]:
         try:
-            await self._flow(entry, job)
+            await self._flow_with_room(entry, job)
         except Interrupted as error:
             return "queued", error
         except NarrowboatError as error:
@@ -182,6 +191,25 @@ class Scheduler:
         if entry.id in self._cancelled:
             return "cancelled", Cancelled("it was cancelled")
         return "queued", Interrupted("the run was stopped; committed work is kept")
+
+    async def _flow_with_room(self, entry: Entry, job: Job) -> None:
+        """Run the workflow, and again when room in scratch has come that was missing: what is done stays done."""
+        live = self.live[entry.id]
+
+        def waits() -> None:
+            live.stage = "waits for room on the disk"
+            live.facts.clear()
+
+        while True:
+            try:
+                await self._flow(entry, job)
+            except DiskFull as error:
+                if not await self._shortage.over(entry.id, error, waits):
+                    raise
+                job.log(f"{error.message}; it has waited for what other jobs held, and goes on")
+                self.pump()
+            else:
+                return
 
     async def _flow(self, entry: Entry, job: Job) -> None:
         """Run the workflow, and again for outputs that came to be wanted meanwhile: what is done is not done again."""

@@ -53,8 +53,9 @@ class Scratch:
             await self.drop(path)
 
     def empty(self, job_id: str) -> None:
-        """Remove a job's files, and leave it to the journal's next chance to forget whose they were."""
+        """Remove a job's files. The folder stays its own."""
         shutil.rmtree(self.root / job_id, ignore_errors=True)
+        self.space.forget(self.root / job_id)
 
     async def drop(self, path: Path) -> None:
         """Remove a folder and forget who owned it."""

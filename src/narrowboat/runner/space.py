@@ -137,8 +137,28 @@ class Space:
         else:
             self._given[path] = before
 
+    def free(self) -> int:
+        """Bytes that could be given now."""
+        free = self._on_disk()
+        return free if self._memory is None else min(free, self._memory.free() - self.promised())
+
+    def most(self) -> int:
+        """Bytes that could be given if nobody held memory."""
+        free = self._on_disk()
+        return free if self._memory is None else min(free, self._memory.whole() - self.promised())
+
+    def held(self, folder: Path) -> int:
+        """Bytes that a folder of scratch takes, and what was given in it beside."""
+        given = sum(
+            max(0, size - self._disk.used(path)) for path, size in self._given.items() if path.is_relative_to(folder)
+        )
+        return self._disk.used(folder) + given
+
+    def _on_disk(self, but: Path | None = None) -> int:
+        return self._disk.free(self._scratch) - self._disk.floor(self._scratch) - self.promised(but=but)
+
     def _check_disk(self, path: Path, more: int, what: str) -> None:
-        if more > self._disk.free(self._scratch) - self._disk.floor(self._scratch) - self.promised(but=path):
+        if more > self._on_disk(but=path):
             raise self._refusal(path, more, what)
 
     def _refusal(self, path: Path, more: int, what: str) -> DiskFull:
@@ -177,6 +197,14 @@ class Space:
     def promised(self, but: Path | None = None) -> int:
         """What was given and is not used yet, in bytes, ``but`` for one file."""
         return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if path != but)
+
+    def settle(self, folder: Path) -> None:
+        """No step of a job runs: what its files were given and do not take is free again."""
+        for path in [path for path in self._given if path.is_relative_to(folder)]:
+            if used := self._disk.used(path):
+                self._given[path] = used
+            else:
+                del self._given[path]
 
     def forget(self, folder: Path) -> None:
         """A folder of scratch is gone, and what was given in it; or a file."""
