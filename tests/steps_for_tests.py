@@ -364,7 +364,7 @@ def forks_many(given: dict[str, int]) -> str:
             _fill(given["mib"])
             time.sleep(600)
             os._exit(0)
-    time.sleep(2)
+    time.sleep(30)  # far longer than it takes to be caught, on a machine that stands still too
     return "all were let live"
 
 
