@@ -19,8 +19,9 @@ from narrowboat.runner.space import Space
 from narrowboat.runner.stop import Stop
 
 _LOOK_S = 0.2  # seconds between two looks
-#: Tries in a row that a job has without waiting. Where a file system tells of room that it does not give, that is all.
-_AT_ONCE = 5
+#: Tries in a row that a job has without waiting. Where a file system tells of room that it does not give, and no other
+#: job is there that may have taken it, that is all; else it waits for longer each time, up to so many looks.
+_AT_ONCE, _MOST_LOOKS = 5, 50
 
 
 class Shortage:
@@ -81,13 +82,19 @@ class Shortage:
             self._places[job_id] = self._next = self._next + 1
         try:
             if self._has_room(job_id):  # it has come by now, or is only told of
-                self._at_once[job_id] = self._at_once.get(job_id, 0) + 1
-                return self._at_once[job_id] <= _AT_ONCE
-            if self._is_hopeless(job_id):
+                self._at_once[job_id] = tries = self._at_once.get(job_id, 0) + 1
+                if tries <= _AT_ONCE:
+                    return True
+                if len(self._running()) == 1:
+                    return False
+                for _ in range(min(tries, _MOST_LOOKS)):  # others take it each time: they will end
+                    await self._nap()
+                return True
+            if await self._no_hope(job_id):
                 return False
             waits()
             while not self._has_room(job_id):
-                if self._is_hopeless(job_id):
+                if await self._no_hope(job_id):
                     return False
                 if others := self._in_whose_favour_it_gives_up(job_id):
                     self._give_up(job_id)
@@ -104,6 +111,13 @@ class Shortage:
         place = self._places[job_id]
         before = [lacks for other, lacks in self._lacks.items() if self._places[other] <= place]
         return sum(before) <= self._space.free()
+
+    async def _no_hope(self, job_id: str) -> bool:
+        """It is hopeless at two looks: what others hold is read after what is free, and may become so in between."""
+        if not self._is_hopeless(job_id):
+            return False
+        await self._nap()
+        return self._is_hopeless(job_id) and not self._has_room(job_id)
 
     def _is_hopeless(self, job_id: str) -> bool:
         """Nobody came before it, and others hold nothing, or too little."""
