@@ -30,8 +30,8 @@ def picture(number: int, width: int, height: int) -> Any:
 
 @contextlib.contextmanager
 def _scheduled_as_before() -> Iterator[None]:
-    """SVT-AV1 makes the whole process a real-time one where that is root's. What later tests start would be one too, also
-    hogs that the guard has to catch: it gets no turn while they run.
+    """SVT-AV1 makes the whole process a real-time one where that is root's. What later tests start would be one too,
+    and the guard gets no turn while a hog of theirs runs.
     """
     policy, how = os.sched_getscheduler(0), os.sched_getparam(0)
     try:

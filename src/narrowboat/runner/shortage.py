@@ -82,29 +82,36 @@ class Shortage:
             self._places[job_id] = self._next = self._next + 1
         try:
             if self._has_room(job_id):  # it has come by now, or is only told of
-                self._at_once[job_id] = tries = self._at_once.get(job_id, 0) + 1
-                if tries <= _AT_ONCE:
-                    return True
-                if len(self._running()) == 1:
-                    return False
-                for _ in range(min(tries, _MOST_LOOKS)):  # others take it each time: they will end
-                    await self._nap()
-                return True
-            if await self._no_hope(job_id):
+                return await self._may_try_at_once(job_id)
+            if not await self._wait(job_id, waits):
                 return False
-            waits()
-            while not self._has_room(job_id):
-                if await self._no_hope(job_id):
-                    return False
-                if others := self._in_whose_favour_it_gives_up(job_id):
-                    self._give_up(job_id)
-                    await self._until(lambda: others.isdisjoint(self._running()))
-                    return True
-                await self._nap()
             self._at_once.pop(job_id, None)
             return True
         finally:
             del self._lacks[job_id]
+
+    async def _may_try_at_once(self, job_id: str) -> bool:
+        self._at_once[job_id] = tries = self._at_once.get(job_id, 0) + 1
+        if tries > _AT_ONCE and len(self._running()) == 1:
+            return False
+        for _ in range(min(tries, _MOST_LOOKS) if tries > _AT_ONCE else 0):  # others take it each time: they will end
+            await self._nap()
+        return True
+
+    async def _wait(self, job_id: str, waits: Callable[[], None]) -> bool:
+        told = False
+        while not self._has_room(job_id):
+            if await self._no_hope(job_id):
+                return False
+            if not told:
+                waits()
+                told = True
+            if others := self._in_whose_favour_it_gives_up(job_id):
+                self._give_up(job_id)
+                await self._until(lambda: others.isdisjoint(self._running()))
+                return True
+            await self._nap()
+        return True
 
     def _has_room(self, job_id: str) -> bool:
         """There is room for it, beside what those want who came before it."""
