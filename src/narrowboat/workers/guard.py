@@ -101,6 +101,7 @@ class Guard:
         """Watch a worker that was just started; ``reserved`` tells its reservation in bytes at any time."""
         watch = Watch(pid, reserved, baseline=process_used(pid), slot=slot)
         self.places.begin(watch)
+        self.places.shrink(watch)  # without waiting: hardly anything is charged yet
         with self._lock:
             self._watches.append(watch)
         self._woken.set()

@@ -63,6 +63,15 @@ class Watch:
         return self.reserved() + GRACE
 
     @property
+    def own_limit(self) -> int:
+        """The bytes that its own cgroup may be charged, where it has one.
+
+        Pages that it shares with the fork server are charged there, so without this it would have them on top of the
+        grace. It is charged for each that it writes to, so at most half the grace is taken off for them.
+        """
+        return self.limit - min(self.baseline, GRACE // 2)
+
+    @property
     def leaving(self) -> int:
         """Bytes of its processes that have ended which may not be free yet."""
         return 0 if self.tree is None else self.tree.leaving
