@@ -164,6 +164,8 @@ def fetch(home: Path, *urls: str) -> list[Entry]:
 
 
 def told(entries: list[Entry]) -> list[str]:
+    """How each ended, by its code; the whole messages are printed for who looks at a failure."""
+    print(*(entry.error or entry.state for entry in entries), sep="\n")
     return [entry.error.code if entry.error else entry.state for entry in entries]
 
 
