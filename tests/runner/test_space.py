@@ -177,6 +177,52 @@ def test_a_real_file_gets_real_blocks_and_keeps_its_length(tmp_path: Path) -> No
     assert disk.used_bytes(file) + space.promised() >= 3 * MIB
 
 
+def test_a_finished_part_that_is_renamed_takes_its_room_along(tmp_path: Path) -> None:
+    space = Space(tmp_path)
+    part = tmp_path / "job" / "source.part"
+    part.parent.mkdir()
+    asyncio.run(space.make_room(part, 3 * MIB, "it"))
+    part.write_bytes(bytes(2 * MIB))
+    left = space.promised()  # of the third, where the file system gives no blocks in advance
+    part.rename(part.with_name("source.mp3"))
+    assert (space.promised(), space.held(part.parent)) == (left, disk.used_bytes(part.parent) + left)
+    space.settle(part.parent)
+    assert space.promised() == 0
+
+
+def test_what_a_file_was_given_is_over_with_it(tmp_path: Path) -> None:
+    space = Space(tmp_path)
+    for number in range(3):
+        part = tmp_path / "job" / f"{number}.part"
+        part.parent.mkdir(exist_ok=True)
+        asyncio.run(space.make_room(part, MIB, "it"))
+        part.unlink()
+    assert space.promised() == 0
+    asyncio.run(space.make_room(part, MIB, "it"))
+    part.rename(tmp_path / "elsewhere")
+    assert space.promised() == 0
+
+
+def test_a_renamed_file_has_not_grown_unasked(tmp_path: Path) -> None:
+    class Full(Disk):
+        def free(self, path: Path) -> int:
+            return 1 if full else super().free(path)
+
+        def floor(self, path: Path) -> int:
+            return 2
+
+    full = False
+    space = Space(tmp_path, readings=Full())
+    part = tmp_path / "job" / "source.part"
+    part.parent.mkdir()
+    asyncio.run(space.make_room(part, 2 * SLACK, "it"))
+    part.write_bytes(bytes(2 * SLACK))
+    full = True
+    assert space.takers() == {}
+    part.rename(part.with_name("source.mp3"))
+    assert space.takers() == {}
+
+
 def test_outside_of_scratch_only_the_disk_is_looked_at(tmp_path: Path) -> None:
     space = Space(tmp_path / "scratch")
     with pytest.raises(DiskFull, match="needs 1048576 TiB"):

@@ -5,12 +5,16 @@ out of the memory budget; the job whose files grow while the disk is as good as 
 Does not cover: what a step writes elsewhere (outputs, packs), the journal's reserve (``journal/reserve``).
 
 A file that is given room gets real blocks where the file system can do that: then neither another job nor another
-program can take them, and in memory they are charged to us and not to the group of the worker that fills them.
+program can take them, and in memory they are charged to us and not to the group of the worker that fills them. What it
+was given is its own under another name too, as long as it stays in its folder: a part that is finished is renamed.
 """
 
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
@@ -45,6 +49,19 @@ class Disk:
     def extend(self, path: Path, size: int) -> None:
         """Real blocks for a file; OSError when there are none."""
         disk.extend(path, size)
+
+    def identity(self, path: Path) -> int | None:
+        """What stays the same when a file is renamed, its inode; None when there is no such file."""
+        try:
+            return path.lstat().st_ino
+        except OSError:
+            return None
+
+    def named(self, folder: Path, identity: int) -> Path | None:
+        """The file of that identity in a folder."""
+        with contextlib.suppress(OSError), os.scandir(folder) as entries:
+            return next((Path(entry.path) for entry in entries if entry.inode() == identity), None)
+        return None
 
 
 class Memory(Protocol):
@@ -98,6 +115,7 @@ class Space:
         self._patience_s = patience_s
         self._disk = readings or Disk()
         self._given: dict[Path, int] = {}
+        self._identities: dict[Path, int] = {}  # of files that were given room and were there then
         self._unasked: dict[Path, int] = {}  # by folder: what it had while there was room
 
     async def make_room(self, path: Path, size: int, what: str, held: int = 0) -> None:
@@ -130,10 +148,12 @@ class Space:
             if error.errno in disk.FULL:
                 raise self._refusal(path, more, what) from error
             raise disk.full(path, what) from error
+        if (identity := self._disk.identity(path)) is not None:
+            self._identities[path] = identity
 
     def _take_back(self, path: Path, before: int | None) -> None:
         if before is None:
-            self._given.pop(path, None)
+            self._drop(path)
         else:
             self._given[path] = before
 
@@ -149,10 +169,7 @@ class Space:
 
     def held(self, folder: Path) -> int:
         """Bytes that a folder of scratch takes, and what was given in it beside."""
-        given = sum(
-            max(0, size - self._disk.used(path)) for path, size in self._given.items() if path.is_relative_to(folder)
-        )
-        return self._disk.used(folder) + given
+        return self._disk.used(folder) + self._unused(lambda path: path.is_relative_to(folder))
 
     def _on_disk(self, but: Path | None = None) -> int:
         return self._disk.free(self._scratch) - self._disk.floor(self._scratch) - self.promised(but=but)
@@ -196,7 +213,22 @@ class Space:
 
     def promised(self, but: Path | None = None) -> int:
         """What was given and is not used yet, in bytes, ``but`` for one file."""
-        return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if path != but)
+        return self._unused(lambda path: path != but)
+
+    def _unused(self, of: Callable[[Path], bool]) -> int:
+        self._follow()
+        return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if of(path))
+
+    def _follow(self) -> None:
+        """What was given goes with a file that was renamed, and is over with one that is gone."""
+        for path, identity in list(self._identities.items()):
+            if self._disk.identity(path) is not None:
+                continue
+            del self._identities[path]
+            size = self._given.pop(path, None)
+            name = self._disk.named(path.parent, identity)
+            if size is not None and name is not None:
+                self._given[name], self._identities[name] = size, identity
 
     def settle(self, folder: Path) -> None:
         """No step of a job runs: what its files were given and do not take is free again."""
@@ -204,13 +236,17 @@ class Space:
             if used := self._disk.used(path):
                 self._given[path] = used
             else:
-                del self._given[path]
+                self._drop(path)
 
     def forget(self, folder: Path) -> None:
         """A folder of scratch is gone, and what was given in it; or a file."""
         self._unasked.pop(folder, None)
         for path in [path for path in self._given if path.is_relative_to(folder)]:
-            del self._given[path]
+            self._drop(path)
+
+    def _drop(self, path: Path) -> None:
+        self._given.pop(path, None)
+        self._identities.pop(path, None)
 
     def takers(self) -> dict[Path, DiskFull]:
         """Folders whose files grow unasked while there is no room, and what to say to their jobs.
@@ -247,6 +283,7 @@ class Space:
 
     def _taken(self) -> dict[Path, int]:
         """What the files of each job take, room that they were given left out."""
+        self._follow()
         given: dict[Path, int] = {}
         for path, size in self._given.items():
             folder = self._scratch / path.relative_to(self._scratch).parts[0]
