@@ -330,7 +330,7 @@ def test_a_disk_that_others_fill_stops_no_job_that_wants_little(disk: Path) -> N
 
     results = asyncio.run(main())
     assert results == [(None, list(range(100)))] * 6
-    assert free(disk) < MIB
+    assert free(disk) < 4 * MIB  # no more than the run itself gave back when it ended
     assert sound(home)
 
 
