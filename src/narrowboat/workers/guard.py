@@ -10,9 +10,9 @@ worker, where listing and reading anew took 160 to 240. With eight workers that 
 would be 20, so the share of a core is bounded. What one worker got hold of past reservation + grace in one native
 allocation (private, MAP_SHARED, huge pages; 24 tries each, mean and most in MiB): 20 ms 14 and 78; 10 ms 11 and 53;
 3.3 ms 4 and 13; 2 ms 2 and 7. With two more processes that never rest: 6 and 15; 6 and 26; 6 and 19; 6 and 21. So the
-rate follows what is free: with no more than the headroom left it is 3.3 ms. With a cgroup of its own: 7 each time,
-pages that the worker has from the fork server. A niceness for workers, SCHED_BATCH for them, a short slice for this
-thread: none made it wake sooner by more than the measurement varied.
+rate follows what is free: with no more than the headroom left it is 3.3 ms. With a cgroup of its own: 1.6 each time,
+and 9.7 when the pages that a worker shares with the fork server were not taken off its limit. A niceness for workers,
+SCHED_BATCH for them, a short slice for this thread: none made it wake sooner by more than the measurement varied.
 """
 
 from __future__ import annotations
