@@ -46,6 +46,19 @@ def test_inputs_may_be_asynchronous_and_repeat() -> None:
     assert sorted(result.value for result in mapped(Step(steps.echo, memory="20M"), inputs())) == [1, 1, 2, 2]
 
 
+def test_inputs_that_repeat_fail_each_as_the_first_did() -> None:
+    """While one ends, the next of the same is asked for: neither is left behind, nor run twice at a time."""
+
+    async def work(runner: Runner) -> list[Result]:
+        step = Step(steps.raises, memory="20M")
+        two = await asyncio.gather(*(collect(runner.map(step, ["it"] * 100)) for _ in range(2)))
+        return [result for results in two for result in results]
+
+    results = with_runner(work)
+    assert {str(result.error) for result in results} == {"steps_for_tests:raises raised ValueError: it"}
+    assert len(results) == 200
+
+
 def test_inputs_are_taken_as_there_is_room() -> None:
     taken = 0
 

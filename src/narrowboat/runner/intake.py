@@ -6,10 +6,8 @@ Does not cover: which job runs when (``scheduler``), what makes two jobs the sam
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Sequence
 from pathlib import Path
-from weakref import WeakValueDictionary
 
 from narrowboat.errors import NarrowboatError, SourceError, UsageError
 from narrowboat.journal.journal import Journal
@@ -45,14 +43,6 @@ class Intake:
         self._call = call
         self._caps = caps
         self._resting = Resting(journal)
-        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
-
-    def _turn(self, job_id: str) -> asyncio.Lock:
-        """Who asks for a job does so after those who asked before: two at once would both queue it."""
-        turn = self._turns.get(job_id)
-        if turn is None:
-            turn = self._turns[job_id] = asyncio.Lock()
-        return turn
 
     async def submit(
         self,
@@ -83,7 +73,7 @@ class Intake:
             return await self.failed(pipeline, where, options, error, label)
         new = NewJob(pipeline.name, identity, place.shown, options, label, place.address, watched)
         row, created = await self._journal.submit(new)
-        async with self._turn(row.id):
+        async with self._scheduler.turn(row.id):
             row = await self._journal.job(row.id)
             if again and not created and row.state != "running":
                 row = await self._journal.restart(row.id)
@@ -120,7 +110,7 @@ class Intake:
         # With the whole address it fails too.
         new = NewJob(pipeline.name, identity, safe_source(source), options, label)
         row, created = await self._journal.submit(new)
-        async with self._turn(row.id):
+        async with self._scheduler.turn(row.id):
             if (await self._journal.job(row.id)).state in ENDED:
                 await self._journal.restart(row.id)
             await self._fail(row, pipeline, error)
@@ -160,7 +150,7 @@ class Intake:
     async def retry(self, job_id: str) -> JobRow:
         """See :meth:`narrowboat.Runner.retry`."""
         row = await self._journal.job(job_id)
-        async with self._turn(row.id):
+        async with self._scheduler.turn(row.id):
             return await self._retry(await self._journal.job(row.id))
 
     async def _retry(self, row: JobRow) -> JobRow:

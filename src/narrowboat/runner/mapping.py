@@ -68,22 +68,26 @@ class Mapping:
         step = self._step
         identity = digest(["map", step.function, step.version, step.engine, given])
         row, _ = await self._journal.submit(NewJob(step.name, identity, step.function, {"input": given}))
-        entry = self._scheduler.entries.get(row.id)
-        if entry is None:
-            entry = Entry(row.id, self._pipeline, Source("file", "", step.name), state=row.state)
-            if row.state in ("failed", "cancelled"):
-                await self._journal.requeue(row.id)
-            if row.state != "done":
-                self._scheduler.add(entry)
-                await self._scheduler.wait([row.id])
-        else:
-            await self._scheduler.wait([row.id])  # the same input is on its way already
+        async with self._scheduler.turn(row.id):
+            entry = self._scheduler.entries.get(row.id) or await self._queued(row.id)
+        await self._scheduler.wait([row.id])
         if entry.state not in ENDED:
             raise Interrupted("the run was stopped; committed work is kept")
         done = await self._journal.step(row.id, step.name)
         value = done.result if done is not None and entry.state == "done" else None
         self._results.put_nowait(Result(given, value, entry.error, row.id, lambda: self._items(row.id)))
-        self._scheduler.entries.pop(row.id, None)  # inputs may be endless: only the journal keeps them all
+        if self._scheduler.entries.get(row.id) is entry:  # not that of the same input, run again meanwhile
+            del self._scheduler.entries[row.id]  # inputs may be endless: only the journal keeps them all
+
+    async def _queued(self, job_id: str) -> Entry:
+        """The entry of a job that this run does not have, as the journal has it now; queued if it is not done."""
+        row = await self._journal.job(job_id)
+        entry = Entry(row.id, self._pipeline, Source("file", "", self._step.name), state=row.state)
+        if row.state in ("failed", "cancelled"):
+            await self._journal.requeue(row.id)
+        if row.state != "done":
+            self._scheduler.add(entry)
+        return entry
 
     async def _workflow(self, job: Job) -> None:
         given = job.options["input"]

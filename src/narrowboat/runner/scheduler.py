@@ -10,6 +10,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Awaitable, Callable, Iterable
+from weakref import WeakValueDictionary
 
 from narrowboat.config import part_path
 from narrowboat.errors import Cancelled, DiskFull, Interrupted, LeaseLost, NarrowboatError, StepFailed
@@ -31,7 +32,7 @@ _LOOK_S = 0.2
 
 
 class Scheduler:
-    """Runs entries. One event loop, no locks."""
+    """Runs entries, in one event loop."""
 
     def __init__(self, journal: Journal, shop: Workshop, scratch: Scratch, leftovers: Leftovers) -> None:
         self._journal = journal
@@ -39,6 +40,7 @@ class Scheduler:
         self._scratch = scratch
         self._leftovers = leftovers
         self.entries: dict[str, Entry] = {}
+        self._turns: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self.live: dict[str, Live] = {}
         self.stopping = False
         self.draining = False
@@ -61,8 +63,15 @@ class Scheduler:
 
     # -- starting -----------------------------------------------------------------------------------------------
 
+    def turn(self, job_id: str) -> asyncio.Lock:
+        """Who asks for a job does so after those who asked before: two at once would both queue it."""
+        turn = self._turns.get(job_id)
+        if turn is None:
+            turn = self._turns[job_id] = asyncio.Lock()
+        return turn
+
     def add(self, entry: Entry) -> None:
-        """Queue a job of this run."""
+        """Queue a job of this run, in its :meth:`turn`."""
         entry.state, entry.closed = "queued", False
         self.entries[entry.id] = entry
         self._queue.add(entry.id, entry.way)
