@@ -64,14 +64,13 @@ def extend(path: Path, size: int) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if not hasattr(libc, "fallocate"):
             return
-        number = errno.EINTR
-        while number == errno.EINTR:  # a tmpfs gives up for any signal
-            if libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size)) == 0:
-                return
+        while libc.fallocate(descriptor, _KEEP_SIZE, ctypes.c_longlong(0), ctypes.c_longlong(size)) != 0:
             number = ctypes.get_errno()
-        if number in FULL:
-            os.ftruncate(descriptor, os.fstat(descriptor).st_size)  # some file systems keep what they got
-            raise OSError(number, os.strerror(number), str(path))
+            if number in FULL:
+                os.ftruncate(descriptor, os.fstat(descriptor).st_size)  # some file systems keep what they got
+                raise OSError(number, os.strerror(number), str(path))
+            if number != errno.EINTR:  # a tmpfs gives up for any signal
+                return
     finally:
         os.close(descriptor)
 

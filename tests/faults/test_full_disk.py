@@ -326,11 +326,13 @@ def test_a_disk_that_others_fill_stops_no_job_that_wants_little(disk: Path) -> N
                     if not results:
                         stack.enter_context(filling(disk))
                     results.append((result.error, [item["number"] async for item in result.items()]))
+                async with asyncio.timeout(30):  # the filler goes on, with pauses, and takes all that is free
+                    while free(disk) >= MIB:
+                        await asyncio.sleep(0.01)
             return results
 
     results = asyncio.run(main())
     assert results == [(None, list(range(100)))] * 6
-    assert free(disk) < 4 * MIB  # no more than the run itself gave back when it ended
     assert sound(home)
 
 

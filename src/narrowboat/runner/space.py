@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import os
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
@@ -62,6 +63,14 @@ class Disk:
         with contextlib.suppress(OSError), os.scandir(folder) as entries:
             return next((Path(entry.path) for entry in entries if entry.inode() == identity), None)
         return None
+
+
+@dataclass(slots=True)
+class _Promise:
+    """The bytes that a file may have in all, and the identity of the file once it is there."""
+
+    size: int
+    identity: int | None = None
 
 
 class Memory(Protocol):
@@ -114,8 +123,7 @@ class Space:
         self._memory = memory
         self._patience_s = patience_s
         self._disk = readings or Disk()
-        self._given: dict[Path, int] = {}
-        self._identities: dict[Path, int] = {}  # of files that were given room and were there then
+        self._given: dict[Path, _Promise] = {}
         self._unasked: dict[Path, int] = {}  # by folder: what it had while there was room
 
     async def make_room(self, path: Path, size: int, what: str, held: int = 0) -> None:
@@ -137,10 +145,10 @@ class Space:
         more = size - used
         if more <= 0:
             return
-        await self._memory_for(path, size - max(used, self._given.get(path, 0)), what, held)
-        self._check_disk(path, more, what)
         before = self._given.get(path)
-        self._given[path] = size  # from here on nobody else gets it
+        await self._memory_for(path, size - max(used, before.size if before else 0), what, held)
+        self._check_disk(path, more, what)
+        promise = self._given[path] = _Promise(size)  # from here on nobody else gets it
         try:
             await asyncio.to_thread(self._disk.extend, path, size)
         except OSError as error:
@@ -148,12 +156,11 @@ class Space:
             if error.errno in disk.FULL:
                 raise self._refusal(path, more, what) from error
             raise disk.full(path, what) from error
-        if (identity := self._disk.identity(path)) is not None:
-            self._identities[path] = identity
+        promise.identity = self._disk.identity(path)
 
-    def _take_back(self, path: Path, before: int | None) -> None:
+    def _take_back(self, path: Path, before: _Promise | None) -> None:
         if before is None:
-            self._drop(path)
+            self._given.pop(path, None)
         else:
             self._given[path] = before
 
@@ -217,36 +224,30 @@ class Space:
 
     def _unused(self, of: Callable[[Path], bool]) -> int:
         self._follow()
-        return sum(max(0, size - self._disk.used(path)) for path, size in self._given.items() if of(path))
+        return sum(max(0, promise.size - self._disk.used(path)) for path, promise in self._given.items() if of(path))
 
     def _follow(self) -> None:
         """What was given goes with a file that was renamed, and is over with one that is gone."""
-        for path, identity in list(self._identities.items()):
-            if self._disk.identity(path) is not None:
+        for path, promise in list(self._given.items()):
+            if promise.identity is None or self._disk.identity(path) is not None:
                 continue
-            del self._identities[path]
-            size = self._given.pop(path, None)
-            name = self._disk.named(path.parent, identity)
-            if size is not None and name is not None:
-                self._given[name], self._identities[name] = size, identity
+            del self._given[path]
+            if (name := self._disk.named(path.parent, promise.identity)) is not None:
+                self._given[name] = promise
 
     def settle(self, folder: Path) -> None:
         """No step of a job runs: what its files were given and do not take is free again."""
         for path in [path for path in self._given if path.is_relative_to(folder)]:
             if used := self._disk.used(path):
-                self._given[path] = used
+                self._given[path].size = used
             else:
-                self._drop(path)
+                del self._given[path]
 
     def forget(self, folder: Path) -> None:
         """A folder of scratch is gone, and what was given in it; or a file."""
         self._unasked.pop(folder, None)
         for path in [path for path in self._given if path.is_relative_to(folder)]:
-            self._drop(path)
-
-    def _drop(self, path: Path) -> None:
-        self._given.pop(path, None)
-        self._identities.pop(path, None)
+            del self._given[path]
 
     def takers(self) -> dict[Path, DiskFull]:
         """Folders whose files grow unasked while there is no room, and what to say to their jobs.
@@ -285,9 +286,9 @@ class Space:
         """What the files of each job take, room that they were given left out."""
         self._follow()
         given: dict[Path, int] = {}
-        for path, size in self._given.items():
+        for path, promise in self._given.items():
             folder = self._scratch / path.relative_to(self._scratch).parts[0]
-            given[folder] = given.get(folder, 0) + min(size, self._disk.used(path))
+            given[folder] = given.get(folder, 0) + min(promise.size, self._disk.used(path))
         return {folder: self._disk.used(folder) - given.get(folder, 0) for folder in self._folders()}
 
     def _folders(self) -> list[Path]:

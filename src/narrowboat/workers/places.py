@@ -32,9 +32,8 @@ class Places:
     def take(self, reserved: int) -> Slot | None:
         """A group for a worker that is about to start, with a limit for so many bytes; None where it gets none.
 
-        What it shares with the fork server is not known yet: :meth:`shrink` takes that off.
-
-        May have to wait until the page cache of the worker before is dropped.
+        What it shares with the fork server is not known yet: :meth:`shrink` takes that off. May have to wait until the
+        page cache of the worker before is dropped.
         """
         if self._means.groups is None:
             return None
@@ -76,18 +75,18 @@ class Places:
     def grow(self, watch: Watch) -> None:
         """Let the worker's group have what is reserved now, when that is more than it is let have."""
         slot = watch.slot
-        if slot is not None and slot.limit < watch.own_limit:
+        if slot is not None and slot.limit < watch.limit:
             self._fit(watch, slot)
 
     def shrink(self, watch: Watch) -> None:
         """Let it have no more than that; takes as long as reclaiming the page cache that is above it."""
         slot = watch.slot
-        if slot is not None and slot.limit > watch.own_limit:
+        if slot is not None and slot.limit > watch.limit:
             self._fit(watch, slot)
 
     def _fit(self, watch: Watch, slot: Slot) -> None:
         try:
-            slot.fit(watch.own_limit)
+            slot.fit(watch.limit)
         except OSError as error:
             watch.slot = None
             self.failed(error.strerror or str(error), slot)

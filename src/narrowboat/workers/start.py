@@ -187,7 +187,7 @@ class Worker:
         """Give its cgroup the limit of the reservation that it has now, before it uses any of it."""
         places, watch = self._guard.places, self.watch
         places.grow(watch)
-        if watch.slot is not None and watch.slot.limit > watch.own_limit:
+        if watch.slot is not None and watch.slot.limit > watch.limit:
             await asyncio.to_thread(places.shrink, watch)  # may have to wait for reclaiming
 
     def set_cores(self, cores: int) -> None:
@@ -262,7 +262,7 @@ class Worker:
                 kernel_kills=kernel_kills,
                 outer_kills=at_outer,
                 limit_kills=at_own_limit,
-                limit=watch.own_limit,
+                limit=watch.limit,
                 stderr=stderr,
             ),
         )

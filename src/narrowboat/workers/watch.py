@@ -59,17 +59,12 @@ class Watch:
 
     @property
     def limit(self) -> int:
-        """The bytes above which it is stopped."""
-        return self.reserved() + GRACE
-
-    @property
-    def own_limit(self) -> int:
-        """The bytes that its own cgroup may be charged, where it has one.
+        """The bytes that its own cgroup may be charged, where it has one: its reservation and the grace.
 
         Pages that it shares with the fork server are charged there, so without this it would have them on top of the
         grace. It is charged for each that it writes to, so at most half the grace is taken off for them.
         """
-        return self.limit - min(self.baseline, GRACE // 2)
+        return self.reserved() + GRACE - min(self.baseline, GRACE // 2)
 
     @property
     def leaving(self) -> int:
