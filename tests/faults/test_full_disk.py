@@ -90,6 +90,12 @@ class Server(ThreadingHTTPServer):
         self.changed = threading.Condition()
         self.half: Callable[[], object] = lambda: None
 
+    def let_go(self) -> None:
+        """Hold nobody any longer."""
+        with self.changed:
+            self.holding = sys.maxsize
+            self.changed.notify_all()
+
     def url(self, name: str, mib: int, **more: Any) -> str:
         query = "".join(f"&{key}={value}" for key, value in more.items())
         return f"http://127.0.0.1:{self.server_port}/{name}?mib={mib}{query}"
@@ -124,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.changed:
             self.server.holding += 1
             self.server.changed.notify_all()
-            assert self.server.changed.wait_for(lambda: self.server.holding >= count, 30)
+            assert self.server.changed.wait_for(lambda: self.server.holding >= count, 120)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -136,6 +142,7 @@ def server() -> Iterator[Server]:
         thread = threading.Thread(target=made.serve_forever, daemon=True)
         thread.start()
         yield made
+        made.let_go()
         made.shutdown()
         thread.join()
 
@@ -212,12 +219,14 @@ def test_a_run_is_stopped_while_one_waits_for_room(disk: Path, server: Server) -
 
     async def main() -> list[str]:
         async with Runner("2G", home=home) as runner:
-            for name in ("a", "b"):
-                await runner.submit(FETCHED, server.url(name, 40, hold=2 if name == "a" else 0))
+            await runner.submit(FETCHED, server.url("holder", 40, hold=3))
             async with asyncio.timeout(60):
+                while free(disk) >= 40 * MIB:
+                    await asyncio.sleep(0.01)
+                await runner.submit(FETCHED, server.url("waiter", 40))
                 while not any(job.stage == "waits for room on the disk" for job in runner.status().jobs):
                     await asyncio.sleep(0.01)
-            await runner.stop(5)
+            await runner.stop(1)
             return [entry.state for entry in runner.entries]
 
     assert asyncio.run(main()) == ["queued", "queued"]
