@@ -198,7 +198,7 @@ def _decoded(path: Path) -> int:
         return sum(1 for _ in made.decode(video=0))
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the runs and the machine there")
     parser.add_argument("--lengths", metavar="1m,1h", default="1m,10m", help="videos of the flatness curve (1m,10m)")
@@ -226,7 +226,8 @@ def main() -> None:
         runs = [{"name": run.name, "measured": asdict(run.measured), "report": run.report} for run in bench.runs]
         made = {"machine": facts, "figures": [asdict(figure) for figure in bench.figures], "runs": runs}
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return int(any(figure.holds is False for figure in bench.figures))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

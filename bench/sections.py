@@ -192,7 +192,7 @@ def huge(bench: Bench, quick: bool) -> None:
     book.unlink()
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="a shorter wait for answers, a smaller largest document")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the runs and the machine there")
@@ -213,7 +213,8 @@ def main() -> None:
     if given.json:
         made = {"machine": facts, "figures": [asdict(f) for f in bench.figures], "runs": bench.runs}
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return int(any(figure.holds is False for figure in bench.figures))
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())

@@ -154,7 +154,7 @@ def length(text: str) -> float:
     return float(text[:-1]) * {"s": 1, "m": 60, "h": 3600}[text[-1]]
 
 
-def main() -> None:
+def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="short episodes: a few minutes in all")
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures, the runs and the machine there")
@@ -192,6 +192,7 @@ def main() -> None:
             "runs": [_brief(r) for r in bench.runs],
         }
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
+    return int(any(figure.holds is False for figure in bench.figures))
 
 
 def _brief(run: Run) -> dict[str, Any]:
@@ -199,4 +200,4 @@ def _brief(run: Run) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    main()
+    sys.exit(main())
