@@ -1,6 +1,6 @@
 """Figures of a benchmark: a value, and the bound that it should keep to.
 
-Covers: telling them, the table; whether a memory limit can be enforced here.
+Covers: telling them, the table, the exit code; whether a memory limit can be enforced here.
 Does not cover: measuring (``box``), the machine (``facts``).
 """
 
@@ -38,6 +38,11 @@ def table(figures: list[Figure]) -> str:
         shown = f"{figure.value:8.3f}" if figure.value < 10 else f"{figure.value:8.1f}"
         lines.append(f"{figure.name:{width}}  {shown} {figure.unit:6} {figure.bound:>7}  {holds}".rstrip())
     return "\n".join(lines)
+
+
+def exit_code(figures: list[Figure]) -> int:
+    """What a benchmark ends with: 1 when a figure does not keep to its bound."""
+    return int(any(figure.holds is False for figure in figures))
 
 
 def enforced() -> bool:

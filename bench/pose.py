@@ -31,7 +31,7 @@ from typing import Any
 import av
 import box
 from facts import machine
-from figures import enforced, table
+from figures import enforced, exit_code, table
 from transcribe import MIB, Bench, Run, length
 
 SHARED = Path(__file__).resolve().parents[2] / "shared" / "data" / "video"
@@ -226,7 +226,7 @@ def main() -> int:
         runs = [{"name": run.name, "measured": asdict(run.measured), "report": run.report} for run in bench.runs]
         made = {"machine": facts, "figures": [asdict(figure) for figure in bench.figures], "runs": runs}
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return int(any(figure.holds is False for figure in bench.figures))
+    return exit_code(bench.figures)
 
 
 if __name__ == "__main__":

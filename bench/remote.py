@@ -32,7 +32,7 @@ from typing import Any
 import box
 import speech
 from facts import machine
-from figures import Figure, figure, table
+from figures import Figure, exit_code, figure, table
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -223,7 +223,7 @@ def main() -> int:
         found = {"machine": about, "size": asdict(size), "figures": [asdict(one) for one in figures]}
         found["runs"] = [asdict(run) for run in runs.values()]
         args.json.write_text(json.dumps(found, indent=1) + "\n", "utf-8")
-    return int(any(one.holds is False for one in figures))
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

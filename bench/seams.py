@@ -24,7 +24,7 @@ from typing import Any
 
 import speech
 from facts import machine
-from figures import Figure, figure, table
+from figures import Figure, exit_code, figure, table
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent / "tests"))
@@ -106,7 +106,7 @@ def main() -> int:
         args.json.write_text(
             json.dumps({**about, "figures": [asdict(one) for one in figures]}, indent=1) + "\n", "utf-8"
         )
-    return int(any(one.holds is False for one in figures))
+    return exit_code(figures)
 
 
 if __name__ == "__main__":

@@ -30,7 +30,7 @@ from typing import Any
 import box
 import sections_pdf
 from facts import machine
-from figures import Figure, enforced, figure, table
+from figures import Figure, enforced, exit_code, figure, table
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "tests"))
 from fakes.running import EngineServer, running  # type: ignore[import-not-found]
@@ -213,7 +213,7 @@ def main() -> int:
     if given.json:
         made = {"machine": facts, "figures": [asdict(f) for f in bench.figures], "runs": bench.runs}
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return int(any(figure.holds is False for figure in bench.figures))
+    return exit_code(bench.figures)
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from typing import Any
 import box
 import speech
 from facts import machine
-from figures import Figure, enforced, figure, table
+from figures import Figure, enforced, exit_code, figure, table
 
 MIB = 1 << 20
 BASE, TINY = "local:whisper-base", "local:whisper-tiny.en"
@@ -192,7 +192,7 @@ def main() -> int:
             "runs": [_brief(r) for r in bench.runs],
         }
         given.json.write_text(json.dumps(made, indent=2, ensure_ascii=False) + "\n", "utf-8")
-    return int(any(figure.holds is False for figure in bench.figures))
+    return exit_code(bench.figures)
 
 
 def _brief(run: Run) -> dict[str, Any]:

@@ -130,7 +130,7 @@ class Handler(BaseHTTPRequestHandler):
         with self.server.changed:
             self.server.holding += 1
             self.server.changed.notify_all()
-            assert self.server.changed.wait_for(lambda: self.server.holding >= count, 120)
+            assert self.server.changed.wait_for(lambda: self.server.holding >= count, 30)
 
     def log_message(self, format: str, *args: Any) -> None:
         pass
@@ -219,7 +219,7 @@ def test_a_run_is_stopped_while_one_waits_for_room(disk: Path, server: Server) -
 
     async def main() -> list[str]:
         async with Runner("2G", home=home) as runner:
-            await runner.submit(FETCHED, server.url("holder", 40, hold=3))
+            await runner.submit(FETCHED, server.url("holder", 40, hold=3))  # two ask, so it is held to the end
             async with asyncio.timeout(60):
                 while free(disk) >= 40 * MIB:
                     await asyncio.sleep(0.01)
