@@ -19,9 +19,10 @@ from narrowboat.sizes import MIB
 from narrowboat.values import Client
 
 #: Bytes (anonymous + shared) that the client adds to what a worker begins with. Measured after a first call over HTTP:
-#: 34 and 29 MiB; 32 encrypted connections add 4. Little above that: in a box of 256M what it holds is not there for
-#: cutting. OpenAI's may be sent samples of voices inside requests.
-_BYTES = {"gemini": 44 * MIB, "openai": 46 * MIB}
+#: 34 and 29 MiB; 32 encrypted connections add 4. Next to nothing above that: in a box of 256M what it holds is not
+#: there for cutting. With 32 calls about 10 minutes each, all of it was 50 MiB, and with theirs it has 65. OpenAI's may
+#: be sent samples of voices inside requests.
+_BYTES = {"gemini": 40 * MIB, "openai": 46 * MIB}
 #: Bytes that a call adds. Measured with 64 at once, each with a file of 20 MiB: 0.1 MiB a call while it uploads and
 #: waits; the rest is for its answer, which is in memory four times over while it is read.
 CALL_BYTES = 2 * MIB
