@@ -18,6 +18,7 @@ from typing import Any
 import av
 import numpy as np
 
+from narrowboat import allocator
 from narrowboat.media.audio import RATE, Samples
 
 MIME = "audio/flac"
@@ -41,6 +42,7 @@ class FlacFile:
     """
 
     def __init__(self, path: Path) -> None:
+        allocator.keep_small()  # an encoder takes 7 MiB; in the heap the next one does not always fit where it was
         self.bytes = _HEAD
         self._given = 0  # samples
         self._rest = np.zeros(0, np.int16)

@@ -23,7 +23,7 @@ from typing import Any
 
 import numpy as np
 
-from narrowboat import allocator, context
+from narrowboat import context
 from narrowboat.engines.speech.pauses import FRAME, LAG, Ear, longest_pause
 from narrowboat.media.audio import RATE, Samples, blocks
 from narrowboat.media.flac import FlacFile, most_bytes
@@ -82,7 +82,6 @@ def cut(inputs: dict[str, Any], cursor: Json) -> Iterator[Item]:
         last speech there, or None. In a chunk without ``file`` nobody speaks. The cursor is ``{"sample", "number"}``,
         where the next chunk begins at 16 kHz, and how many there are.
     """
-    allocator.keep_small()  # an encoder takes 7 MiB; kept in the heap, the next one does not always fit where it was
     first, stem = inputs.get("first", 0), inputs.get("stem")
     start, number = (cursor["sample"], cursor["number"]) if cursor else (first, 0)
     length = round(inputs["duration"] * RATE)
